@@ -1,0 +1,37 @@
+// Package meta keeps everything that is not bytes: repositories, the periods
+// of tags and manifests, references, upload sessions and the keys of blob
+// objects. It is real SQL over database/sql: one schema, one set of queries.
+//
+// It is not a policy: it knows rows, not rules. The engine decides what a
+// change means and calls these methods inside one [Store.Update].
+//
+// Invariants:
+//
+//   - One process per SQLite database; [Open] takes for granted that the
+//     caller holds the data directory's lock.
+//   - All changes run on one connection, in the order they were queued.
+//     Changes that wait together share one commit, each in a savepoint of its
+//     own, so one that fails leaves the others alone.
+//   - A durable Update returns nil only after its commit was fsynced
+//     (synchronous=FULL). One that is not durable survives a killed process
+//     but may vanish in a power cut; it can never tear the database.
+//   - After an I/O error in a commit the store refuses further changes until
+//     the process is restarted: a failed fsync is final.
+//   - A name (tag, membership) has at most one open period. Periods are
+//     closed, never edited; only the collector removes them.
+//
+// Tables:
+//
+//	namespaces         id, name
+//	repositories       id, namespace, name, generation, deleted_at
+//	blobs              id, digest, size, state, unreferenced_since
+//	objects            blob 1..n segments: position, storage key, size
+//	repository_blobs   which repository shows which blob
+//	manifests          id, digest, media type, raw bytes, subject …
+//	manifest_blobs     manifest → blob references
+//	manifest_children  index → manifest references
+//	memberships        periods of a manifest in a repository
+//	tags               periods of a tag
+//	uploads            open sessions; upload_segments their objects
+//	object_blocks      storage keys reserved but not yet known to be used
+package meta
