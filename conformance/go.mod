@@ -1,0 +1,3 @@
+module github.com/packhouse/packhouse/conformance
+
+go 1.26.0

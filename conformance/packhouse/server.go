@@ -1,0 +1,260 @@
+package packhouse
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	startTimeout = time.Minute
+	stopTimeout  = time.Minute
+	poll         = 5 * time.Millisecond
+)
+
+// Options say how one server process is started.
+type Options struct {
+	Data   string   // data directory; made when absent, required
+	TLS    bool     // serve https with a certificate for 127.0.0.1, ::1 and localhost
+	Env    []string // added to this process's environment, KEY=VALUE
+	Args   []string // added after `serve --data … --addr … --metrics-addr …`
+	Addr   string   // listen address, default 127.0.0.1:0
+	Binary string   // default: Binary()
+	Wrap   []string // command put in front of the binary, for example {"strace", "-f", "-o", file}
+}
+
+// Server is one running process.
+type Server struct {
+	URL        string        // clients' base URL without a trailing slash
+	Host       string        // HOST:PORT of URL, as it is written in an image reference
+	MetricsURL string        // second listener's base URL; empty when there is none
+	Data       string        // data directory
+	CACert     string        // PEM file of the authority that signed the certificate; empty without TLS
+	LogFile    string        // output of the process
+	StartedIn  time.Duration // from exec to the first answer of /v2/
+
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process was reaped
+	err  error         // how it ended; read after done
+}
+
+// Start runs the binary and returns when it answers, or an error with its log when it exits or stays silent for a minute.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if o.Data == "" {
+		return nil, errors.New("packhouse: Options.Data is required")
+	}
+	data, err := filepath.Abs(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Data: data, LogFile: data + ".log", done: make(chan struct{})}
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		return nil, err
+	}
+	// A killed server leaves its address behind.
+	if err := os.Remove(s.addrFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	args, err := s.command(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if err := s.exec(args, o.Env); err != nil {
+		return nil, err
+	}
+	if err := s.awaitAnswer(ctx); err != nil {
+		_ = s.Kill()
+		return nil, fmt.Errorf("packhouse: %w\n%s", err, s.Logs())
+	}
+	s.StartedIn = time.Since(begin)
+	return s, nil
+}
+
+// Stop sends SIGTERM and waits for the end; it returns how the process ended, nil for status 0. A process that has not
+// drained after a minute is killed and that is an error.
+func (s *Server) Stop() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+	}
+	if err := s.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-s.done:
+		return s.err
+	case <-time.After(stopTimeout):
+		_ = s.Kill()
+		return fmt.Errorf("packhouse: still running %s after SIGTERM\n%s", stopTimeout, s.Logs())
+	}
+}
+
+// Kill sends SIGKILL and waits until the process is gone.
+func (s *Server) Kill() error {
+	err := s.signal(syscall.SIGKILL)
+	<-s.done
+	return err
+}
+
+// Done is closed when the process has ended, by whatever cause.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// PID is the process id of the server (of the wrapping command when Options.Wrap is set).
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Logs returns all output of the starts on this data directory so far.
+func (s *Server) Logs() string {
+	out, err := os.ReadFile(s.LogFile)
+	if err != nil {
+		return err.Error()
+	}
+	return string(out)
+}
+
+// Client returns an HTTP client that trusts the server's certificate and takes no proxy from the environment.
+func (s *Server) Client() *http.Client {
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: true}
+	if s.CACert != "" {
+		roots := x509.NewCertPool()
+		if pem, err := os.ReadFile(s.CACert); err == nil {
+			roots.AppendCertsFromPEM(pem)
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
+	return &http.Client{Transport: transport}
+}
+
+func (s *Server) addrFile() string { return filepath.Join(s.Data, "addr") }
+
+func (s *Server) command(ctx context.Context, o Options) ([]string, error) {
+	binary := o.Binary
+	if binary == "" {
+		var err error
+		if binary, err = Binary(ctx); err != nil {
+			return nil, err
+		}
+	}
+	addr := o.Addr
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	args := append([]string{}, o.Wrap...)
+	args = append(args, binary, "serve", "--data", s.Data, "--addr", addr, "--metrics-addr", "127.0.0.1:0")
+	if o.TLS {
+		pair, err := certificates(s.Data + ".tls")
+		if err != nil {
+			return nil, err
+		}
+		s.CACert = pair.authority
+		args = append(args, "--tls-cert", pair.cert, "--tls-key", pair.key)
+	}
+	return append(args, o.Args...), nil
+}
+
+func (s *Server) exec(args, env []string) error {
+	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.Env = append(os.Environ(), env...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		// The parent-death signal follows the thread that forked: keep that thread until the child is gone.
+		runtime.LockOSThread()
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			s.err = s.cmd.Wait()
+			close(s.done)
+		}
+		_ = log.Close()
+	}()
+	return <-started
+}
+
+// signal reaches the whole process group, so that a wrapping command does not shield the server.
+func (s *Server) signal(sig syscall.Signal) error {
+	err := syscall.Kill(-s.cmd.Process.Pid, sig)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) awaitAnswer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	var last error
+	for {
+		if last = s.answers(ctx); last == nil {
+			return nil
+		}
+		select {
+		case <-s.done:
+			return fmt.Errorf("the server ended before it answered: %v", s.err)
+		case <-ctx.Done():
+			return fmt.Errorf("no answer: %w (%w)", last, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Server) answers(ctx context.Context) error {
+	if s.URL == "" {
+		if err := s.readAddr(); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v2/", nil)
+	if err != nil {
+		return err
+	}
+	client := s.Client()
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusUnauthorized {
+		return fmt.Errorf("GET /v2/ answered %s", res.Status)
+	}
+	return nil
+}
+
+func (s *Server) readAddr() error {
+	content, err := os.ReadFile(s.addrFile())
+	if err != nil {
+		return err
+	}
+	// Both lines end with a newline: a file that is half written is read again.
+	lines := strings.Split(string(content), "\n")
+	if len(lines) < 2 {
+		return errors.New("the address file is not complete yet")
+	}
+	base, err := url.Parse(strings.TrimRight(lines[0], "/"))
+	if err != nil {
+		return err
+	}
+	s.Host, s.MetricsURL = base.Host, strings.TrimRight(lines[1], "/")
+	s.URL = base.String()
+	return nil
+}
