@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"crypto"
 	_ "crypto/sha256" // digest algorithms that go-digest looks up by name
 	_ "crypto/sha512"
 	"strings"
@@ -116,14 +115,6 @@ func ParseAlgorithm(s string) (digest.Algorithm, error) {
 	}
 	return "", E("registry.ParseAlgorithm", DigestInvalid, nil,
 		"digest algorithm %q is not supported: use sha256 or sha512", clip(s))
-}
-
-// HashOf returns the hash of an accepted digest algorithm.
-func HashOf(a digest.Algorithm) crypto.Hash {
-	if a == digest.SHA512 {
-		return crypto.SHA512
-	}
-	return crypto.SHA256
 }
 
 // ReferrersTag is the tag under which clients without the referrers API keep

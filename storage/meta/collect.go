@@ -235,3 +235,11 @@ func (q queries) DanglingChildren(ctx context.Context) ([]Holder, error) {
 		LEFT JOIN memberships o ON o.repository_id = p.repository_id AND o.digest = c.digest AND o.until_gen IS NULL
 		WHERE p.until_gen IS NULL AND o.id IS NULL ORDER BY 1, 2`)
 }
+
+// ClosedPeriods counts the periods that ended before the given time.
+func (q queries) ClosedPeriods(ctx context.Context, before time.Time) (int64, error) {
+	var n int64
+	err := q.one(ctx, `SELECT (SELECT count(*) FROM tags WHERE until_gen IS NOT NULL AND until_at < ?1)
+		+ (SELECT count(*) FROM memberships WHERE until_gen IS NOT NULL AND until_at < ?1)`, []any{millis(before)}, &n)
+	return n, err
+}

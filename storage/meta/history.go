@@ -42,3 +42,25 @@ func (q queries) DeletedTags(ctx context.Context, r Repository) ([]registry.Tag,
 	return strs[registry.Tag](q, ctx, `SELECT DISTINCT name FROM tags t WHERE repository_id = ?1 AND until_gen IS NOT NULL
 		AND NOT EXISTS (SELECT 1 FROM tags o WHERE o.repository_id = ?1 AND o.name = t.name AND o.until_gen IS NULL) ORDER BY name`, r.ID)
 }
+
+// Child is a manifest that an index lists.
+type Child struct {
+	ID     int64
+	Digest registry.Digest
+}
+
+// ClosedChildren lists the manifests that an index lists and that r once
+// showed but does not now.
+func (q queries) ClosedChildren(ctx context.Context, r Repository, index int64) ([]Child, error) {
+	var list []Child
+	err := q.all(ctx, `SELECT DISTINCT p.manifest_id, p.digest FROM manifest_children c
+		JOIN memberships p ON p.digest = c.digest AND p.repository_id = ?1 AND p.until_gen IS NOT NULL
+		WHERE c.manifest_id = ?2 AND NOT EXISTS (SELECT 1 FROM memberships o WHERE o.repository_id = ?1 AND o.digest = c.digest AND o.until_gen IS NULL)`,
+		[]any{r.ID, index}, func(rows *sql.Rows) error {
+			var c Child
+			err := rows.Scan(&c.ID, &c.Digest)
+			list = append(list, c)
+			return err
+		})
+	return list, err
+}

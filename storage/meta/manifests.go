@@ -59,27 +59,9 @@ func (q queries) Tags(ctx context.Context, repository registry.Repo, after regis
 // begins with the given text, by digest, after the given one. artifactType ""
 // means any.
 func (q queries) Referrers(ctx context.Context, repository registry.Repo, subjectPrefix, artifactType string, after registry.Digest, limit int) ([]registry.Descriptor, error) {
-	var list []registry.Descriptor
-	err := q.all(ctx, `SELECT m.digest, m.media_type, m.artifact_type, m.annotations, length(m.raw) FROM manifests m
-		JOIN memberships p ON p.manifest_id = m.id AND p.until_gen IS NULL
-		JOIN repositories r ON r.id = p.repository_id
-		WHERE m.subject >= ?1 AND m.subject < ?1 || 'g' AND r.name = ?2 AND r.deleted_at IS NULL
-			AND (?3 = '' OR m.artifact_type = ?3) AND m.digest > ?4 ORDER BY m.digest LIMIT ?5`,
-		[]any{subjectPrefix, string(repository), artifactType, after.String(), limit}, func(rows *sql.Rows) error {
-			var d registry.Descriptor
-			var annotations sql.NullString
-			if err := rows.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &annotations, &d.Size); err != nil {
-				return err
-			}
-			if annotations.Valid {
-				if err := json.Unmarshal([]byte(annotations.String), &d.Annotations); err != nil {
-					return fmt.Errorf("annotations of %s: %w", d.Digest, err)
-				}
-			}
-			list = append(list, d)
-			return nil
-		})
-	return list, err
+	return q.descriptors(ctx, ` AND m.subject >= ?2 AND m.subject < ?2 || 'g'
+		AND (?3 = '' OR m.artifact_type = ?3) AND m.digest > ?4 ORDER BY m.digest LIMIT ?5`,
+		string(repository), subjectPrefix, artifactType, after.String(), limit)
 }
 
 // Depth returns how deep manifest d of r nests, or ErrNotFound when r does not
@@ -213,4 +195,40 @@ func (t *Tx) CloseTag(ctx context.Context, r Repository, tag registry.Tag) error
 		return ErrNotFound
 	}
 	return err
+}
+
+// Descriptor describes manifest d of a live repository as a referrers list
+// shows it.
+func (q queries) Descriptor(ctx context.Context, repository registry.Repo, d registry.Digest) (registry.Descriptor, error) {
+	list, err := q.descriptors(ctx, ` AND m.digest = ?2`, string(repository), d.String())
+	if err == nil && len(list) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return registry.Descriptor{}, err
+	}
+	return list[0], nil
+}
+
+// descriptors takes the repository's name as parameter 1.
+func (q queries) descriptors(ctx context.Context, where string, args ...any) ([]registry.Descriptor, error) {
+	var list []registry.Descriptor
+	err := q.all(ctx, `SELECT m.digest, m.media_type, m.artifact_type, m.annotations, length(m.raw) FROM manifests m
+		JOIN memberships p ON p.manifest_id = m.id AND p.until_gen IS NULL
+		JOIN repositories r ON r.id = p.repository_id
+		WHERE r.name = ?1 AND r.deleted_at IS NULL`+where, args, func(rows *sql.Rows) error {
+		var d registry.Descriptor
+		var annotations sql.NullString
+		if err := rows.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &annotations, &d.Size); err != nil {
+			return err
+		}
+		if annotations.Valid {
+			if err := json.Unmarshal([]byte(annotations.String), &d.Annotations); err != nil {
+				return fmt.Errorf("annotations of %s: %w", d.Digest, err)
+			}
+		}
+		list = append(list, d)
+		return nil
+	})
+	return list, err
 }

@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"context"
+	"hash/maphash"
+	"sync/atomic"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/storage/meta"
+)
+
+// cache keeps what reads of names and content found, keyed by the generation
+// of the repository's stripe, so that a change makes all older entries
+// unreachable at once. It never decides an answer: while a change is being
+// committed, reads of its stripe go to the database.
+type cache struct {
+	entries *otter.Cache[key, *entry]
+	seed    maphash.Seed
+	stripes [stripes]stripe
+
+	hits, misses atomic.Uint64
+}
+
+const stripes = 4096
+
+// stripe stands for all repositories whose names hash to it. Sharing one only
+// costs extra misses.
+type stripe struct {
+	changing   atomic.Int64 // commits whose result is not known yet
+	generation atomic.Uint64
+}
+
+type kind uint8
+
+const (
+	byTag kind = iota
+	byDigest
+	blobByDigest
+	tagList
+	referrerList
+)
+
+type key struct {
+	kind       kind
+	generation uint64
+	repo       registry.Repo
+	name       string // tag or digest
+}
+
+// entry is what one read found; which field is set follows from the key's kind.
+type entry struct {
+	manifest  registry.Manifest
+	blob      meta.Blob
+	tags      []registry.Tag
+	referrers []registry.Descriptor
+	weight    int
+}
+
+func newCache(bytes int64) *cache {
+	return &cache{
+		seed: maphash.MakeSeed(),
+		entries: otter.Must(&otter.Options[key, *entry]{
+			MaximumWeight: uint64(bytes),
+			Weigher: func(k key, e *entry) uint32 {
+				const overhead = 256 // key, entry, node and map slot
+				return uint32(overhead + len(k.repo) + len(k.name) + len(e.manifest.Raw) + e.weight)
+			},
+		}),
+	}
+}
+
+func (c *cache) stripe(r registry.Repo) *stripe {
+	return &c.stripes[maphash.String(c.seed, string(r))%stripes]
+}
+
+// changing announces a change of r. The function it returns is called once,
+// when the commit's result is known.
+func (c *cache) changing(r registry.Repo) (settled func()) {
+	s := c.stripe(r)
+	s.changing.Add(1)
+	return func() {
+		s.generation.Add(1)
+		s.changing.Add(-1)
+	}
+}
+
+// forget makes every entry unreachable.
+func (c *cache) forget() {
+	for i := range c.stripes {
+		c.stripes[i].generation.Add(1)
+	}
+}
+
+// load answers from the cache or by find. The order of the loads matters: with
+// no commit under way when changing is read, the generation read after it is
+// at least that of the last commit anybody could have seen.
+func (c *cache) load(ctx context.Context, k kind, r registry.Repo, name string, find func(context.Context) (*entry, error)) (*entry, error) {
+	s := c.stripe(r)
+	if s.changing.Load() != 0 {
+		c.misses.Add(1)
+		return find(ctx)
+	}
+	at := key{kind: k, generation: s.generation.Load(), repo: r, name: name}
+	if e, ok := c.entries.GetIfPresent(at); ok {
+		c.hits.Add(1)
+		return e, nil
+	}
+	c.misses.Add(1)
+	e, err := find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.changing.Load() == 0 && s.generation.Load() == at.generation {
+		c.entries.Set(at, e)
+	}
+	return e, nil
+}
+
+// CacheStats returns how many reads the cache answered and how many it did not.
+func (e *Engine) CacheStats() (hits, misses uint64) {
+	return e.cache.hits.Load(), e.cache.misses.Load()
+}

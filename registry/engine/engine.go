@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/storage/blob"
+	"github.com/packhouse/packhouse/storage/meta"
+)
+
+// Limits bound what one request may ask for.
+type Limits struct {
+	Manifest int64 // bytes of one manifest
+	Blob     int64 // bytes of one blob
+}
+
+// Config is all that an engine needs. Meta, Blobs, Gate and Log are required.
+type Config struct {
+	Meta  *meta.Store
+	Blobs *blob.Store
+	Gate  registry.Gate
+	Log   *slog.Logger
+
+	Limits     Limits
+	Sparse     bool          // accept manifests whose blobs or children are not here
+	Trash      time.Duration // how long deleted and moved names can be restored
+	Lease      time.Duration // how long an unreferenced blob is safe from collection
+	UploadTTL  time.Duration // how long an upload session may be idle
+	CacheBytes int64         // manifests, names and blob locations held in memory
+}
+
+// Engine implements registry.Registry.
+type Engine struct {
+	registry.Unimplemented
+	cfg   Config
+	meta  *meta.Store
+	blobs *blob.Store
+	cache *cache
+	keys  keys
+
+	collecting sync.Mutex // one collection or fsck at a time
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+var _ registry.Registry = (*Engine)(nil)
+
+// New starts an engine. [Engine.Close] ends its background work; the stores
+// stay the caller's to close.
+func New(ctx context.Context, cfg Config) (*Engine, error) {
+	switch {
+	case cfg.Meta == nil, cfg.Blobs == nil, cfg.Gate == nil, cfg.Log == nil:
+		return nil, errors.New("engine: Meta, Blobs, Gate and Log are required")
+	case cfg.Limits.Manifest <= 0, cfg.Limits.Blob <= 0, cfg.Lease <= 0, cfg.UploadTTL <= 0, cfg.CacheBytes <= 0:
+		return nil, errors.New("engine: limits, Lease, UploadTTL and CacheBytes must be positive")
+	}
+	stale, err := cfg.Meta.Blocks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e := &Engine{cfg: cfg, meta: cfg.Meta, blobs: cfg.Blobs, cache: newCache(cfg.CacheBytes), keys: keys{meta: cfg.Meta}, stop: stop}
+	e.background.Go(func() { e.sweep(background, stale) })
+	e.background.Go(func() { e.expireUploads(background) })
+	return e, nil
+}
+
+// Close stops background work and waits for it.
+func (e *Engine) Close() error {
+	e.stop()
+	e.background.Wait()
+	return nil
+}
+
+// can asks the gate for exactly one verb.
+func (e *Engine) can(ctx context.Context, v registry.Verb, r registry.Repo) error {
+	return e.cfg.Gate(ctx, v, r)
+}
+
+var (
+	durable = meta.Options{Durable: true}
+	freeing = meta.Options{Durable: true, Frees: true}
+	passing = meta.Options{} // upload sessions: not promised to survive a power cut
+)
+
+// change commits a change of r's names. Readers of r go to the database from
+// before the commit until its result is known, so nobody sees an older state
+// after somebody saw the newer one.
+func (e *Engine) change(ctx context.Context, r registry.Repo, o meta.Options, f func(context.Context, *meta.Tx) error) error {
+	settled := e.cache.changing(r)
+	defer settled()
+	return e.meta.Update(ctx, o, f)
+}
+
+// wrap turns a foreign error into one that a client may see. What it does not
+// know stays foreign, which renders as an internal error.
+func wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ours := errors.AsType[*registry.Error](err); ours {
+		return err
+	}
+	switch {
+	case errors.Is(err, meta.ErrNoSpace), errors.Is(err, blob.ErrNoSpace):
+		return registry.E(op, registry.NoSpace, err, "the registry's storage is full: delete something or ask its operator for space; reading goes on")
+	case errors.Is(err, meta.ErrReadOnly), errors.Is(err, blob.ErrReadOnly):
+		return registry.E(op, registry.Unavailable, err, "the registry's storage cannot be written now; reading goes on")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return &registry.Error{Code: registry.Internal, Op: op, Message: "internal error", Err: err}
+}
+
+// absent says which part of "repository, then content" is not there.
+func (e *Engine) absent(ctx context.Context, op string, r registry.Repo, c registry.Code, format string, a ...any) error {
+	switch _, err := e.meta.Repository(ctx, r); {
+	case err == nil:
+		return registry.E(op, c, nil, format, a...)
+	case errors.Is(err, meta.ErrNotFound):
+		return unknownRepo(op, r)
+	default:
+		return wrap(op, err)
+	}
+}
+
+func unknownRepo(op string, r registry.Repo) error {
+	return registry.E(op, registry.NameUnknown, nil, "there is no repository %s", r)
+}

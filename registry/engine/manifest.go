@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/storage/meta"
+)
+
+// maxDepth bounds how deep indexes nest.
+const maxDepth = 8
+
+// Mount implements registry.Writer.
+func (e *Engine) Mount(ctx context.Context, from, to registry.Repo, d registry.Digest) (registry.Descriptor, error) {
+	const op = "engine.Mount"
+	if err := e.can(ctx, registry.Create, to); err != nil {
+		return registry.Descriptor{}, err
+	}
+	unknown := registry.E(op, registry.BlobUnknown, nil, "there is no blob %s to mount", d)
+	if from == "" {
+		holders, err := e.meta.BlobHolders(ctx, d)
+		if err != nil {
+			return registry.Descriptor{}, wrap(op, err)
+		}
+		for _, r := range holders {
+			if e.can(ctx, registry.Read, r) == nil {
+				from = r
+				break
+			}
+		}
+		if from == "" {
+			return registry.Descriptor{}, unknown
+		}
+	} else if e.can(ctx, registry.Read, from) != nil {
+		return registry.Descriptor{}, unknown // as if it were not there
+	}
+	var b meta.Blob
+	err := e.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) (err error) {
+		if b, err = tx.Blob(ctx, from, d); err != nil {
+			return err
+		}
+		r, err := tx.EnsureRepository(ctx, to)
+		if err != nil {
+			return err
+		}
+		if err := tx.RenewBlob(ctx, b.ID); err != nil {
+			return err
+		}
+		return tx.LinkBlob(ctx, r, b.ID)
+	})
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
+		return registry.Descriptor{}, unknown
+	case err != nil:
+		return registry.Descriptor{}, wrap(op, err)
+	}
+	return blobDescriptor(d, b.Size), nil
+}
+
+// PutManifest implements registry.Writer.
+func (e *Engine) PutManifest(ctx context.Context, r registry.Repo, m registry.Manifest, o registry.PutOptions) (registry.PutResult, error) {
+	const op = "engine.PutManifest"
+	if err := e.can(ctx, registry.Create, r); err != nil {
+		return registry.PutResult{}, err
+	}
+	if int64(len(m.Raw)) > e.cfg.Limits.Manifest {
+		return registry.PutResult{}, registry.E(op, registry.TooLarge, nil, "a manifest may have at most %d bytes here", e.cfg.Limits.Manifest)
+	}
+	algorithm := digest.Canonical
+	if m.Digest != "" {
+		algorithm = m.Digest.Algorithm()
+	}
+	d := algorithm.FromBytes(m.Raw)
+	if m.Digest != "" && m.Digest != d {
+		return registry.PutResult{}, mismatch(op, d, m.Digest)
+	}
+	parsed, err := registry.ParseManifest(m.MediaType, m.Raw)
+	if err != nil {
+		return registry.PutResult{}, err
+	}
+	stored := meta.Manifest{Manifest: registry.Manifest{Raw: m.Raw, Descriptor: registry.Descriptor{
+		MediaType: parsed.MediaType, ArtifactType: parsed.ArtifactType, Annotations: parsed.Annotations, Digest: d, Size: int64(len(m.Raw)),
+	}}}
+	if parsed.Subject != nil {
+		stored.Subject = parsed.Subject.Digest
+	}
+	err = e.change(ctx, r, durable, func(ctx context.Context, tx *meta.Tx) error {
+		return e.putManifest(ctx, tx, r, stored, parsed, o)
+	})
+	if err != nil {
+		return registry.PutResult{}, wrap(op, err)
+	}
+	return registry.PutResult{Descriptor: stored.Descriptor, Subject: stored.Subject}, nil
+}
+
+func (e *Engine) putManifest(ctx context.Context, tx *meta.Tx, name registry.Repo, m meta.Manifest, p registry.Parsed, o registry.PutOptions) error {
+	r, err := tx.EnsureRepository(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := e.checkNames(ctx, tx, r, m.Digest, o); err != nil {
+		return err
+	}
+	add := meta.NewManifest{Manifest: m}
+	if err := e.references(ctx, tx, r, p, &add); err != nil {
+		return err
+	}
+	id, err := tx.AddManifest(ctx, r, add)
+	if err != nil {
+		return err
+	}
+	for _, t := range o.Tags {
+		if err := tx.SetTag(ctx, r, t, id); err != nil {
+			return err
+		}
+	}
+	return tx.NextGeneration(ctx, r)
+}
+
+// checkNames holds o.If against what each tag points to, or whether d is there
+// when no tag is set, and asks for the right to move tags that exist.
+func (e *Engine) checkNames(ctx context.Context, tx *meta.Tx, r meta.Repository, d registry.Digest, o registry.PutOptions) error {
+	const op = "engine.PutManifest"
+	for _, t := range o.Tags {
+		current, err := tx.Tagged(ctx, r.Name, t)
+		if err != nil && !errors.Is(err, meta.ErrNotFound) {
+			return err
+		}
+		if err := o.If.Check(op, "tag "+string(t), current.Digest); err != nil {
+			return err
+		}
+		if current.Digest != "" && current.Digest != d {
+			if err := e.can(ctx, registry.Overwrite, r.Name); err != nil {
+				return err
+			}
+		}
+	}
+	if len(o.Tags) > 0 {
+		return nil
+	}
+	var current registry.Digest
+	switch _, err := tx.Depth(ctx, r, d); {
+	case err == nil:
+		current = d
+	case !errors.Is(err, meta.ErrNotFound):
+		return err
+	}
+	return o.If.Check(op, "manifest "+d.String(), current)
+}
+
+// references resolves what p refers to within r. Unless sparse manifests are
+// allowed, all of it must be there.
+func (e *Engine) references(ctx context.Context, tx *meta.Tx, r meta.Repository, p registry.Parsed, add *meta.NewManifest) error {
+	const op = "engine.PutManifest"
+	var missing []registry.Digest
+	for _, d := range p.Blobs {
+		id, here, err := tx.EnsureBlob(ctx, r, d, e.cfg.Sparse)
+		switch {
+		case err != nil:
+			return err
+		case here || e.cfg.Sparse:
+			add.Blobs = append(add.Blobs, id)
+		default:
+			missing = append(missing, d.Digest)
+		}
+	}
+	for _, d := range p.Foreign {
+		id, here, err := tx.EnsureBlob(ctx, r, d, false)
+		if err != nil {
+			return err
+		}
+		if here {
+			add.Blobs = append(add.Blobs, id)
+		}
+	}
+	for _, d := range p.Children {
+		depth, err := tx.Depth(ctx, r, d.Digest)
+		switch {
+		case errors.Is(err, meta.ErrNotFound):
+			if !e.cfg.Sparse {
+				missing = append(missing, d.Digest)
+			}
+		case err != nil:
+			return err
+		}
+		add.Depth = max(add.Depth, depth+1)
+		add.Children = append(add.Children, d.Digest)
+	}
+	if len(missing) > 0 {
+		return missingContent(op, r.Name, missing)
+	}
+	if add.Depth > maxDepth {
+		return registry.E(op, registry.ManifestInvalid, nil, "indexes nest deeper than %d levels", maxDepth)
+	}
+	return nil
+}
+
+func missingContent(op string, r registry.Repo, missing []registry.Digest) error {
+	const named = 5
+	names := make([]string, 0, named)
+	for _, d := range missing[:min(len(missing), named)] {
+		names = append(names, d.String())
+	}
+	more := ""
+	if len(missing) > named {
+		more = fmt.Sprintf(" and %d more", len(missing)-named)
+	}
+	return registry.E(op, registry.ManifestBlobUnknown, nil, "%s does not have %s%s, which the manifest refers to: push them first",
+		r, strings.Join(names, ", "), more).WithDetail(map[string]any{"missing": missing})
+}
