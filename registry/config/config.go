@@ -1,0 +1,116 @@
+package config
+
+import "time"
+
+// Config is the whole configuration. Tags name the key and document it.
+type Config struct {
+	Addr           string    `yaml:"addr" doc:"address for clients, HOST:PORT"`
+	MetricsAddr    string    `yaml:"metrics_addr" doc:"address for metrics, profiles and probes, HOST:PORT; empty for none"`
+	Data           string    `yaml:"data" doc:"directory of the database and, with the filesystem driver, of all content"`
+	ExternalURL    string    `yaml:"external_url" doc:"URL under which clients reach this server; empty to take it from each request"`
+	TrustedProxies []Network `yaml:"trusted_proxies" doc:"addresses and networks (CIDR) whose X-Forwarded-* and X-Request-Id headers are believed"`
+	InsecureOpen   bool      `yaml:"insecure_open" doc:"without credentials configured, listen beyond loopback all the same: whoever reaches the address may read, write and delete"`
+	TLS            TLS       `yaml:"tls" doc:"serve HTTPS; the files are read again when they change"`
+	Storage        Storage   `yaml:"storage" doc:"where blobs are kept"`
+	Limits         Limits    `yaml:"limits" doc:"what a client may send, and how long it may be silent"`
+	Manifests      Manifests `yaml:"manifests" doc:"which manifests are accepted"`
+	Uploads        Uploads   `yaml:"uploads" doc:"unfinished uploads"`
+	Trash          Trash     `yaml:"trash" doc:"deleted names"`
+	GC             GC        `yaml:"gc" doc:"garbage collection"`
+	Cache          Cache     `yaml:"cache" doc:"manifests and names kept in memory"`
+	Shutdown       Shutdown  `yaml:"shutdown" doc:"stopping without cutting anybody off"`
+	Log            Log       `yaml:"log" doc:"what is logged, to standard error"`
+}
+
+// TLS names the key pair.
+type TLS struct {
+	Cert string `yaml:"cert" doc:"PEM file: the certificate and its chain"`
+	Key  string `yaml:"key" doc:"PEM file: the private key"`
+}
+
+// Enabled tells whether clients are served over TLS.
+func (t TLS) Enabled() bool { return t.Cert != "" || t.Key != "" }
+
+// Storage selects a driver of the distribution project.
+type Storage struct {
+	Driver string `yaml:"driver" doc:"filesystem, s3aws, gcs, azure or inmemory"`
+	Params Params `yaml:"params" doc:"the driver's own parameters, by its own names"`
+}
+
+// Limits bound one request.
+type Limits struct {
+	Manifest   Bytes    `yaml:"manifest" doc:"largest manifest"`
+	Blob       Bytes    `yaml:"blob" doc:"largest blob"`
+	JSON       Bytes    `yaml:"json" doc:"largest body of an administrative request"`
+	Header     Bytes    `yaml:"header" doc:"largest request header, all fields together"`
+	URL        Bytes    `yaml:"url" doc:"longest request URL"`
+	Page       int      `yaml:"page" doc:"most entries in one page of a listing"`
+	HeaderRead Duration `yaml:"header_read" doc:"longest time a client may take to send a request header"`
+	IdleBody   Duration `yaml:"idle_body" doc:"longest silence while a body is sent or received; a whole transfer has no limit"`
+	KeepAlive  Duration `yaml:"keep_alive" doc:"how long a connection may wait for its next request"`
+}
+
+// Manifests says what a pushed manifest must satisfy.
+type Manifests struct {
+	Sparse bool `yaml:"sparse" doc:"accept manifests whose blobs or child manifests are not here"`
+}
+
+// Uploads is about sessions that nobody finished.
+type Uploads struct {
+	TTL Duration `yaml:"ttl" doc:"an upload session without activity for this long is dropped"`
+}
+
+// Trash is about names that were deleted or moved.
+type Trash struct {
+	Window Duration `yaml:"window" doc:"how long a deleted or moved tag, manifest or repository can be restored"`
+}
+
+// GC is about content that no name leads to.
+type GC struct {
+	Lease Duration `yaml:"lease" doc:"a blob that nothing references is kept at least this long"`
+}
+
+// Cache bounds memory.
+type Cache struct {
+	Size Bytes `yaml:"size" doc:"memory for cached manifests and names"`
+}
+
+// Shutdown is what SIGTERM does.
+type Shutdown struct {
+	Delay Duration `yaml:"delay" doc:"how long readiness reports 503 before new connections are refused, for load balancers that poll it"`
+	Drain Duration `yaml:"drain" doc:"how long requests under way may take to finish"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level" doc:"debug, info, warn or error"`
+	Format string `yaml:"format" doc:"text or json"`
+	Access bool   `yaml:"access" doc:"one line for each request"`
+}
+
+// Default is complete and valid: what runs when nothing is set.
+func Default() Config {
+	return Config{
+		Addr:        "127.0.0.1:5000",
+		MetricsAddr: "127.0.0.1:5001",
+		Data:        "data",
+		Storage:     Storage{Driver: "filesystem"},
+		Limits: Limits{
+			Manifest:   4 * MiB,
+			Blob:       20 * GiB,
+			JSON:       1 * MiB,
+			Header:     32 * KiB,
+			URL:        8 * KiB,
+			Page:       1000,
+			HeaderRead: Duration(10 * time.Second),
+			IdleBody:   Duration(60 * time.Second),
+			KeepAlive:  Duration(120 * time.Second),
+		},
+		Uploads:  Uploads{TTL: Duration(24 * time.Hour)},
+		Trash:    Trash{Window: Duration(7 * day)},
+		GC:       GC{Lease: Duration(time.Hour)},
+		Cache:    Cache{Size: 32 * MiB},
+		Shutdown: Shutdown{Drain: Duration(30 * time.Second)},
+		Log:      Log{Level: "info", Format: "text", Access: true},
+	}
+}
