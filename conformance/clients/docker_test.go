@@ -1,0 +1,119 @@
+package clients
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const dockerfile = `FROM scratch
+COPY . /
+ENTRYPOINT ["/hello"]
+`
+
+var pushedDigest = regexp.MustCompile(`digest: (sha256:[0-9a-f]{64})`)
+
+// TestDocker drives a Docker Engine of its own. Docker trusts every registry on 127.0.0.0/8, so over TLS it encrypts but
+// does not ask for the authority; containerd and the others do.
+func TestDocker(t *testing.T) {
+	t.Parallel()
+	docker, _ := debianTool(t, "docker")
+	dockerd, version := debianTool(t, "dockerd")
+	socket := startDockerd(t, docker, dockerd)
+	overHTTPAndTLS(t, "Docker Engine", version, func(t *testing.T, r *registry) {
+		// The legacy builder needs no image of its own, BuildKit would pull one.
+		r.env = append(r.env, "DOCKER_HOST="+socket, "DOCKER_BUILDKIT=0")
+		r.file(t, "build/Dockerfile", []byte(dockerfile))
+		r.file(t, "build/hello", helloBinary(t))
+		r.file(t, "build/transport", []byte(r.URL)) // keeps the two transports' layers apart
+		r.run(t, "/bin/chmod", "+x", "build/hello")
+		app := r.Host + "/docker/app"
+		var pushed string
+		t.Run("build, push, pull and run", func(t *testing.T) {
+			r.run(t, docker, "build", "-t", app+":v1", "build")
+			pushed = digestOf(t, r.run(t, docker, "push", app+":v1"))
+			m := r.whole(t, "docker/app", "v1")
+			equal(t, "pushed", m.digest, pushed)
+			equal(t, "media type", m.MediaType, "application/vnd.docker.distribution.manifest.v2+json")
+			r.run(t, docker, "rmi", app+":v1")
+			contains(t, r.run(t, docker, "pull", app+":v1"), pushed)
+			equal(t, "output", r.run(t, docker, "run", "--rm", "--network=none", app+":v1"), greeting+"\n")
+		})
+		t.Run("push of several tags", func(t *testing.T) {
+			for _, tag := range []string{"v2", "v3", "latest"} {
+				r.run(t, docker, "tag", app+":v1", app+":"+tag)
+			}
+			r.run(t, docker, "push", "--all-tags", app)
+			for _, tag := range []string{"v1", "v2", "v3", "latest"} {
+				equal(t, tag, r.whole(t, "docker/app", tag).digest, pushed)
+			}
+		})
+		t.Run("push of the same layers to another repository", func(t *testing.T) {
+			r.run(t, docker, "tag", app+":v1", r.Host+"/docker/mounted:v1")
+			contains(t, r.run(t, docker, "push", r.Host+"/docker/mounted:v1"), "Mounted from docker/app")
+			equal(t, "mounted", r.whole(t, "docker/mounted", "v1").digest, pushed)
+		})
+		t.Run("pull by digest and of all tags", func(t *testing.T) {
+			r.run(t, docker, "pull", app+"@"+pushed)
+			r.run(t, docker, "pull", "--all-tags", app)
+			contains(t, r.run(t, docker, "images", "--digests", app), pushed)
+		})
+		t.Run("pull of an OCI index", func(t *testing.T) {
+			crane, _ := goTool(t, "crane")
+			layout, _ := r.layout(t, "oci "+r.URL[:5], "amd64")
+			r.run(t, crane, "push", layout, app+":oci")
+			r.run(t, crane, "index", "append", "-m", app+":oci", "-t", app+":index")
+			r.run(t, docker, "pull", app+":index")
+			equal(t, "output", r.run(t, docker, "run", "--rm", "--network=none", app+":index"), greeting+"\n")
+		})
+		t.Run("manifest create and push", func(t *testing.T) {
+			manifest := func(command string, args ...string) string {
+				argv := []string{docker, "manifest", command}
+				if !r.tls() && command != "annotate" {
+					argv = append(argv, "--insecure")
+				}
+				return r.run(t, append(argv, args...)...)
+			}
+			manifest("create", app+":list", app+"@"+pushed)
+			manifest("annotate", app+":list", app+"@"+pushed, "--arch=amd64", "--os=linux")
+			manifest("push", app+":list")
+			m := r.whole(t, "docker/app", "list")
+			equal(t, "media type", m.MediaType, "application/vnd.docker.distribution.manifest.list.v2+json")
+			contains(t, manifest("inspect", app+":list"), pushed)
+		})
+	})
+}
+
+// startDockerd starts an engine that touches neither the network nor another engine's state, and returns its address.
+func startDockerd(t *testing.T, docker, dockerd string) string {
+	t.Helper()
+	dir := t.TempDir()
+	socket := "unix://" + filepath.Join(dir, "docker.sock")
+	name := "conformance-" + filepath.Base(filepath.Dir(dir))
+	config := filepath.Join(dir, "daemon.json")
+	if err := os.WriteFile(config, []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	up := func(ctx context.Context) bool {
+		return exec.CommandContext(ctx, docker, "--host", socket, "info").Run() == nil
+	}
+	daemon(t, []string{"HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1"}, up, dockerd,
+		"--host", socket, "--config-file", config, "--pidfile", filepath.Join(dir, "pid"),
+		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+		"--containerd-namespace", name, "--containerd-plugins-namespace", name+"-plugins",
+		"--storage-driver=vfs", "--bridge=none", "--iptables=false", "--ip6tables=false")
+	return socket
+}
+
+func digestOf(t *testing.T, output string) string {
+	t.Helper()
+	match := pushedDigest.FindStringSubmatch(output)
+	if match == nil {
+		t.Fatalf("no digest in %s", strings.TrimSpace(output))
+	}
+	return match[1]
+}
