@@ -1,0 +1,143 @@
+package obs
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// Request is what the access log says about one request.
+type Request struct {
+	Start     time.Time
+	Duration  time.Duration
+	ID        string
+	Client    string // address, without port where that is known
+	Method    string
+	URI       string // as sent
+	Kind      string // route kind
+	Repo      string // "" if the request named none
+	Status    int
+	BytesIn   int64 // of the request's body, as far as it was read
+	BytesOut  int64 // of the answer's body
+	UserAgent string
+}
+
+// Access writes one line for each request.
+type Access struct {
+	out    *Output
+	object bool // JSON, not key=value
+}
+
+// NewAccess logs to out, in format "text" or "json": the same shape as the
+// lines of [NewLogger], with msg "request".
+func NewAccess(out *Output, format string) *Access {
+	return &Access{out: out, object: format == "json"}
+}
+
+// Log writes r's line. A nil Access writes nothing.
+func (a *Access) Log(r *Request) {
+	if a == nil {
+		return
+	}
+	a.out.appendLine(func(buf []byte) []byte {
+		l := line{buf: buf, object: a.object}
+		l.begin(r.Start)
+		l.text("request_id", r.ID)
+		l.text("client", r.Client)
+		l.text("method", r.Method)
+		l.text("uri", r.URI)
+		l.text("kind", r.Kind)
+		if r.Repo != "" {
+			l.text("repo", r.Repo)
+		}
+		l.number("status", int64(r.Status))
+		l.millis("duration_ms", r.Duration)
+		l.number("bytes_in", r.BytesIn)
+		l.number("bytes_out", r.BytesOut)
+		l.text("user_agent", r.UserAgent)
+		return l.end()
+	})
+}
+
+// line appends one log line. slog would do, at four times the cost.
+type line struct {
+	buf    []byte
+	object bool
+}
+
+const timeFormat = "2006-01-02T15:04:05.000Z07:00"
+
+func (l *line) begin(at time.Time) {
+	if l.object {
+		l.buf = append(l.buf, `{"time":"`...)
+		l.buf = at.AppendFormat(l.buf, timeFormat)
+		l.buf = append(l.buf, `","level":"INFO","msg":"request"`...)
+		return
+	}
+	l.buf = append(l.buf, "time="...)
+	l.buf = at.AppendFormat(l.buf, timeFormat)
+	l.buf = append(l.buf, " level=INFO msg=request"...)
+}
+
+func (l *line) key(k string) {
+	if l.object {
+		l.buf = append(l.buf, `,"`...)
+		l.buf = append(l.buf, k...)
+		l.buf = append(l.buf, `":`...)
+		return
+	}
+	l.buf = append(l.buf, ' ')
+	l.buf = append(l.buf, k...)
+	l.buf = append(l.buf, '=')
+}
+
+func (l *line) text(k, v string) {
+	l.key(k)
+	switch {
+	case l.object && plain(v, false):
+		l.buf = append(l.buf, '"')
+		l.buf = append(l.buf, v...)
+		l.buf = append(l.buf, '"')
+	case l.object:
+		quoted, _ := json.Marshal(v) //nolint:errcheck // a string always marshals
+		l.buf = append(l.buf, quoted...)
+	case v != "" && plain(v, true):
+		l.buf = append(l.buf, v...)
+	default:
+		l.buf = strconv.AppendQuote(l.buf, v)
+	}
+}
+
+// plain tells whether v needs no escape; a bare word has no space or '='
+// either.
+func plain(v string, word bool) bool {
+	for i := range len(v) {
+		switch c := v[i]; {
+		case c < ' ' || c >= 0x7f || c == '"' || c == '\\':
+			return false
+		case word && (c == ' ' || c == '='):
+			return false
+		}
+	}
+	return true
+}
+
+func (l *line) number(k string, n int64) {
+	l.key(k)
+	l.buf = strconv.AppendInt(l.buf, n, 10)
+}
+
+// millis writes a duration in milliseconds with three decimals.
+func (l *line) millis(k string, d time.Duration) {
+	l.key(k)
+	us := d.Microseconds()
+	l.buf = strconv.AppendInt(l.buf, us/1000, 10)
+	l.buf = append(l.buf, '.', byte('0'+us/100%10), byte('0'+us/10%10), byte('0'+us%10))
+}
+
+func (l *line) end() []byte {
+	if l.object {
+		l.buf = append(l.buf, '}')
+	}
+	return append(l.buf, '\n')
+}

@@ -1,0 +1,176 @@
+package obs_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/obs"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var sample = obs.Request{
+	Start: time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC), Duration: 1234567 * time.Nanosecond,
+	ID: "abc", Client: "::1", Method: "GET", URI: "/v2/app/manifests/latest", Kind: "manifest_get", Repo: "app",
+	Status: 200, BytesOut: 1234, UserAgent: "docker/28 (linux)",
+}
+
+func TestAccessLine(t *testing.T) {
+	t.Parallel()
+	hostile := sample
+	hostile.URI, hostile.UserAgent, hostile.Repo = "/x\n\"y\\", "\x00é", ""
+	for _, tc := range []struct {
+		name, format string
+		request      obs.Request
+		want         string
+	}{
+		{"text", "text", sample, `time=2026-01-02T03:04:05.678Z level=INFO msg=request request_id=abc client=::1 method=GET uri=/v2/app/manifests/latest kind=manifest_get repo=app status=200 duration_ms=1.234 bytes_in=0 bytes_out=1234 user_agent="docker/28 (linux)"`},
+		{"json", "json", sample, `{"time":"2026-01-02T03:04:05.678Z","level":"INFO","msg":"request","request_id":"abc","client":"::1","method":"GET","uri":"/v2/app/manifests/latest","kind":"manifest_get","repo":"app","status":200,"duration_ms":1.234,"bytes_in":0,"bytes_out":1234,"user_agent":"docker/28 (linux)"}`},
+		{"text hostile", "text", hostile, `time=2026-01-02T03:04:05.678Z level=INFO msg=request request_id=abc client=::1 method=GET uri="/x\n\"y\\" kind=manifest_get status=200 duration_ms=1.234 bytes_in=0 bytes_out=1234 user_agent="\x00é"`},
+		{"json hostile", "json", hostile, `{"time":"2026-01-02T03:04:05.678Z","level":"INFO","msg":"request","request_id":"abc","client":"::1","method":"GET","uri":"/x\n\"y\\","kind":"manifest_get","status":200,"duration_ms":1.234,"bytes_in":0,"bytes_out":1234,"user_agent":"\u0000é"}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var b bytes.Buffer
+			out := obs.NewOutput(&b)
+			obs.NewAccess(out, tc.format).Log(&tc.request)
+			if b.Len() != 0 {
+				t.Errorf("written before it was flushed: %q", &b)
+			}
+			if err := out.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want+"\n", b.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if tc.format == "json" && !json.Valid(b.Bytes()) {
+				t.Error("not JSON")
+			}
+		})
+	}
+}
+
+func TestOutputKeepsOrderAndFlushesWithinASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		out := obs.NewOutput(&b)
+		access, log := obs.NewAccess(out, "text"), obs.NewLogger(out, slog.LevelInfo, "text")
+		access.Log(&sample)
+		log.InfoContext(registry.WithRequestID(t.Context(), "abc"), "second")
+		lines := strings.Split(b.String(), "\n")
+		if len(lines) != 3 || !strings.Contains(lines[0], "msg=request") || !strings.Contains(lines[1], "msg=second request_id=abc") {
+			t.Errorf("got %q", lines)
+		}
+		b.Reset()
+		access.Log(&sample)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if strings.Count(b.String(), "\n") != 1 {
+			t.Errorf("after a second: %q", &b)
+		}
+		if err := out.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestOutputReportsFailedWrites(t *testing.T) {
+	t.Parallel()
+	r, w := io.Pipe()
+	full := errors.New("full")
+	_ = r.CloseWithError(full)
+	out := obs.NewOutput(w)
+	obs.NewAccess(out, "text").Log(&sample)
+	if err := out.Close(); !errors.Is(err, full) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	m := obs.NewMetrics(obs.Build{Version: "v1.2.3", Revision: "abc", Go: "go1"})
+	m.Cache(func() (hits, misses uint64) { return 3, 1 })
+	pull := m.Route("oci", "manifest_get", obs.Pull, "manifest")
+	push := m.Route("oci", "blob_upload_put", obs.Push, "blob")
+	m.Route("oci", "catalog", obs.None, "")
+	m.Begin()
+	pull.Observe(200, 700*time.Microsecond, 0, 1000)
+	pull.Observe(304, 700*time.Microsecond, 0, 0)
+	pull.Observe(404, time.Millisecond, 0, 80)
+	push.Observe(201, 2*time.Second, 5000, 0)
+	push.Observe(507, time.Second, 100, 50)
+	rec := httptest.NewRecorder()
+	m.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/-/metrics", nil))
+	var ours []string
+	for l := range strings.Lines(rec.Body.String()) {
+		if strings.Contains(l, "packhouse_") && !strings.Contains(l, "_bucket{") {
+			ours = append(ours, l)
+		}
+	}
+	golden(t, "testdata/metrics.txt", []byte(strings.Join(ours, "")))
+	for _, runtime := range []string{"go_goroutines ", "process_resident_memory_bytes "} {
+		if !strings.Contains(rec.Body.String(), "\n"+runtime) {
+			t.Errorf("no %s", runtime)
+		}
+	}
+}
+
+func TestLevels(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"debug", "info", "warn", "error"} {
+		l, err := obs.ParseLevel(s)
+		if err != nil || !strings.EqualFold(l.String(), s) {
+			t.Errorf("%s = %v, %v", s, l, err)
+		}
+	}
+	if _, err := obs.ParseLevel("loud"); err == nil {
+		t.Error("loud is a level")
+	}
+}
+
+// What one request costs: the budget is 2 µs and no allocation.
+func BenchmarkRequest(b *testing.B) {
+	m := obs.NewMetrics(obs.Build{})
+	route := m.Route("oci", "manifest_get", obs.Pull, "manifest")
+	out := obs.NewOutput(io.Discard)
+	access := obs.NewAccess(out, "json")
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Begin()
+		route.Observe(200, time.Millisecond, 0, 1000)
+		r := sample
+		access.Log(&r)
+		m.End()
+	}
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil { //nolint:gosec // a file of the tree
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Collect(strings.Lines(string(want))), slices.Collect(strings.Lines(string(got)))); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
