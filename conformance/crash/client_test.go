@@ -35,6 +35,7 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 
 // reply is an answer whose body was read.
 type reply struct {
+	to     string // method and target of the request
 	status int
 	header http.Header
 	body   []byte
@@ -51,7 +52,7 @@ func (c *client) do(ctx context.Context, method, target string, header http.Head
 		return nil, err
 	}
 	defer res.Body.Close()
-	r := &reply{status: res.StatusCode, header: res.Header}
+	r := &reply{to: method + " " + target, status: res.StatusCode, header: res.Header}
 	r.body, err = io.ReadAll(io.LimitReader(res.Body, most))
 	return r, err
 }
@@ -130,7 +131,7 @@ func (c *client) list(ctx context.Context, path string, add func(body []byte) er
 			return nil
 		}
 		if r.status != http.StatusOK {
-			return fmt.Errorf("GET %s: %s", path, r)
+			return fmt.Errorf("unexpected answer: %s", r)
 		}
 		if err := add(r.body); err != nil {
 			return fmt.Errorf("GET %s: %w", path, err)
@@ -148,7 +149,9 @@ func nextPage(link string) string {
 	return strings.TrimPrefix(target, "<")
 }
 
-func (r *reply) String() string { return fmt.Sprintf("%d %.300s", r.status, r.body) }
+func (r *reply) String() string {
+	return fmt.Sprintf("%.120s: %d %.300s", r.to, r.status, strings.TrimSpace(string(r.body)))
+}
 
 // ociError checks that r is an OCI error with a sentence and returns its code.
 func (r *reply) ociError() (string, error) {
