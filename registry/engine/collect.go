@@ -38,7 +38,7 @@ func (e *Engine) Collect(ctx context.Context, o CollectOptions) (Collected, erro
 		return Collected{}, registry.E(op, registry.Unavailable, nil, "a collection or check is already running")
 	}
 	defer e.collecting.Unlock()
-	c := collection{Engine: e, CollectOptions: o, now: time.Now()}
+	c := collection{Engine: e, CollectOptions: o, now: e.meta.Now()}
 	for _, step := range []func(context.Context) error{c.uploads, c.trash, c.garbage} {
 		if err := step(ctx); err != nil {
 			return c.Collected, wrap(op, err)

@@ -156,7 +156,7 @@ func (e *Engine) PurgeRepository(ctx context.Context, name registry.Repo) error 
 	}
 	switch r, err := e.meta.Repository(ctx, name); {
 	case err == nil:
-		_, err := e.removePeriods(ctx, r.ID, time.Now())
+		_, err := e.removePeriods(ctx, r.ID, e.meta.Now().Add(time.Millisecond))
 		return wrap(op, err)
 	case !errors.Is(err, meta.ErrNotFound):
 		return wrap(op, err)
@@ -284,7 +284,7 @@ func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.
 			return err
 		}
 		i := slices.IndexFunc(periods, func(p meta.Period) bool {
-			return !p.Until.IsZero() && (d == "" || p.Digest == d) && time.Since(p.Until) < e.cfg.Trash
+			return !p.Until.IsZero() && (d == "" || p.Digest == d) && tx.Now().Sub(p.Until) < e.cfg.Trash
 		})
 		if i < 0 {
 			return registry.E(op, registry.ManifestUnknown, nil, "nothing to restore: tag %s of %s has no such earlier period within the trash window", t, name)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/storage/blob"
@@ -65,7 +64,7 @@ func (e *Engine) StatBlob(ctx context.Context, r registry.Repo, d registry.Diges
 	if err != nil {
 		return registry.Descriptor{}, err
 	}
-	if !b.Unreferenced.IsZero() && time.Since(b.Unreferenced) > e.cfg.Lease/4 && e.can(ctx, registry.Create, r) == nil {
+	if !b.Unreferenced.IsZero() && e.meta.Now().Sub(b.Unreferenced) > e.cfg.Lease/4 && e.can(ctx, registry.Create, r) == nil {
 		if b, err = e.renew(ctx, op, r, d); err != nil {
 			return registry.Descriptor{}, err
 		}

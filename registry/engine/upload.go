@@ -203,7 +203,7 @@ func (e *Engine) expireUploads(ctx context.Context) {
 	tick := time.NewTicker(expireEvery)
 	defer tick.Stop()
 	for {
-		if err := e.expireIdle(ctx, time.Now().Add(-e.cfg.UploadTTL)); err != nil && ctx.Err() == nil {
+		if err := e.expireIdle(ctx, e.meta.Now().Add(-e.cfg.UploadTTL)); err != nil && ctx.Err() == nil {
 			e.cfg.Log.WarnContext(ctx, "idle upload sessions were not removed", "err", err)
 		}
 		select {

@@ -118,6 +118,9 @@ func (s *Store) Close() error {
 	return errors.Join(s.writer.close(), s.readers.Close())
 }
 
+// Now is the time by the clock of all rows.
+func (s *Store) Now() time.Time { return s.now() }
+
 // Options say how a change is committed.
 type Options struct {
 	// Durable changes are fsynced before Update returns.
