@@ -1,0 +1,182 @@
+package distspec
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/packhouse/packhouse/registry"
+)
+
+// Conditions that only this protocol has.
+const (
+	pathUnknown  registry.Code = "PATH_UNKNOWN"
+	queryInvalid registry.Code = "QUERY_INVALID"
+	queryTooLong registry.Code = "QUERY_TOO_LONG"
+)
+
+// clientGone is the status of a response that nobody will read; the access log shows it.
+const clientGone = 499
+
+// rendering is how a code looks on the wire. The specification allows only its
+// own codes in a 4xx, so where wire differs from the code, detail.reason has it.
+type rendering struct {
+	wire   registry.Code
+	status int
+	text   string // what the message says when the error has none
+}
+
+var renderings = map[registry.Code]rendering{
+	registry.BlobUnknown:         {registry.BlobUnknown, http.StatusNotFound, "blob unknown to registry"},
+	registry.BlobUploadInvalid:   {registry.BlobUploadInvalid, http.StatusBadRequest, "blob upload invalid"},
+	registry.BlobUploadUnknown:   {registry.BlobUploadUnknown, http.StatusNotFound, "blob upload unknown to registry"},
+	registry.DigestInvalid:       {registry.DigestInvalid, http.StatusBadRequest, "provided digest did not match uploaded content"},
+	registry.ManifestBlobUnknown: {registry.ManifestBlobUnknown, http.StatusBadRequest, "manifest references a manifest or blob unknown to registry"},
+	registry.ManifestInvalid:     {registry.ManifestInvalid, http.StatusBadRequest, "manifest invalid"},
+	registry.ManifestUnknown:     {registry.ManifestUnknown, http.StatusNotFound, "manifest unknown to registry"},
+	registry.NameInvalid:         {registry.NameInvalid, http.StatusBadRequest, "invalid repository name"},
+	registry.NameUnknown:         {registry.NameUnknown, http.StatusNotFound, "repository name not known to registry"},
+	registry.SizeInvalid:         {registry.SizeInvalid, http.StatusBadRequest, "provided length did not match content length"},
+	registry.Unauthorized:        {registry.Unauthorized, http.StatusUnauthorized, "authentication required"},
+	registry.Denied:              {registry.Denied, http.StatusForbidden, "requested access to the resource is denied"},
+	registry.Unsupported:         {registry.Unsupported, http.StatusMethodNotAllowed, "the operation is unsupported"},
+	registry.TooManyRequests:     {registry.TooManyRequests, http.StatusTooManyRequests, "too many requests"},
+
+	registry.PreconditionFailed: {registry.Denied, http.StatusPreconditionFailed, "the precondition of the request does not hold"},
+	registry.Referenced:         {registry.Denied, http.StatusMethodNotAllowed, "a manifest still refers to this"},
+	registry.RangeInvalid:       {registry.SizeInvalid, http.StatusRequestedRangeNotSatisfiable, "the range is not there"},
+	registry.TooLarge:           {registry.SizeInvalid, http.StatusRequestEntityTooLarge, "the content is larger than allowed"},
+	registry.Timeout:            {registry.BlobUploadInvalid, http.StatusRequestTimeout, "the request body stopped arriving: send it again"},
+
+	pathUnknown:  {registry.Unsupported, http.StatusNotFound, "there is no such endpoint"},
+	queryInvalid: {registry.Unsupported, http.StatusBadRequest, "the request is not well-formed"},
+	queryTooLong: {registry.Unsupported, http.StatusRequestURITooLong, "the URL asks for too much at once"},
+
+	registry.Internal:    {registry.Internal, http.StatusInternalServerError, "internal error"},
+	registry.NoSpace:     {registry.NoSpace, http.StatusInsufficientStorage, "the registry is out of disk space: try again later"},
+	registry.Unavailable: {registry.Unavailable, http.StatusServiceUnavailable, "the registry cannot do this at the moment: try again"},
+}
+
+// WriteError answers r with err: its code as status and in an OCI error body,
+// its cause, if the fault is ours, in the log. It adds no challenge to a 401.
+func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		w.WriteHeader(clientGone)
+		return
+	}
+	e := public(err)
+	how, ok := renderings[e.Code]
+	if !ok {
+		how = renderings[registry.Internal]
+	}
+	message := e.Message
+	if message == "" {
+		message = how.text
+	}
+	if how.status >= http.StatusInternalServerError {
+		h.logFault(r.Context(), how.status, e, err)
+		if id := registry.RequestID(r.Context()); id != "" && how.wire == registry.Internal {
+			message += " (request " + id + ")"
+		}
+	}
+	header := w.Header()
+	switch how.status {
+	case http.StatusMethodNotAllowed:
+		methods, ok := e.Detail.(allowed)
+		if !ok {
+			methods = allowed{http.MethodGet, http.MethodHead}
+		}
+		header["Allow"] = []string{strings.Join(methods, ", ")}
+	case http.StatusServiceUnavailable, http.StatusInsufficientStorage, http.StatusTooManyRequests:
+		if header["Retry-After"] == nil {
+			header["Retry-After"] = []string{retryAfter(how.status)}
+		}
+	}
+	setCommon(header)
+	delete(header, "Cache-Control")
+	delete(header, "Etag")
+	if r.Method == http.MethodHead {
+		w.WriteHeader(how.status)
+		return
+	}
+	writeJSON(w, how.status, jsonType, errorBody(how.wire, message, detail(e, how)))
+}
+
+// retryAfter is in seconds: a full disk takes somebody's hand.
+func retryAfter(status int) string {
+	if status == http.StatusInsufficientStorage {
+		return "60"
+	}
+	return "5"
+}
+
+func (h *Handler) logFault(ctx context.Context, status int, e *registry.Error, err error) {
+	level := slog.LevelError
+	if status == http.StatusServiceUnavailable {
+		level = slog.LevelWarn
+	}
+	h.log.LogAttrs(ctx, level, "request could not be served",
+		slog.String("code", string(e.Code)), slog.Int("status", status), slog.Any("error", err))
+}
+
+// public finds out what of err the client may see.
+func public(err error) *registry.Error {
+	if b, ok := errors.AsType[*bodyError](err); ok {
+		return b.public()
+	}
+	if e, ok := errors.AsType[*registry.Error](err); ok {
+		return e
+	}
+	if code, ok := errors.AsType[registry.Code](err); ok {
+		return &registry.Error{Code: code, Err: err}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &registry.Error{Code: registry.Unavailable, Err: err}
+	}
+	return registry.Public(err)
+}
+
+// detail is e's own, and the reason where the wire code does not tell it.
+func detail(e *registry.Error, how rendering) any {
+	_, isMethods := e.Detail.(allowed)
+	if e.Code == how.wire || isMethods {
+		return e.Detail
+	}
+	m := map[string]any{}
+	switch d := e.Detail.(type) {
+	case nil:
+	case map[string]any:
+		for k, v := range d {
+			m[k] = v
+		}
+	default:
+		m["detail"] = d
+	}
+	m["reason"] = e.Code
+	return m
+}
+
+// errorBody is the JSON of the specification's "Error Codes".
+func errorBody(code registry.Code, message string, detail any) []byte {
+	type one struct {
+		Code    registry.Code `json:"code"`
+		Message string        `json:"message"`
+		Detail  any           `json:"detail,omitempty"`
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	body := struct {
+		Errors []one `json:"errors"`
+	}{[]one{{code, message, detail}}}
+	if enc.Encode(body) != nil { // a detail that JSON cannot hold
+		b.Reset()
+		body.Errors[0].Detail = nil
+		_ = enc.Encode(body) // cannot fail: strings only
+	}
+	return bytes.TrimRight(b.Bytes(), "\n")
+}

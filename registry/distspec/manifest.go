@@ -1,0 +1,132 @@
+package distspec
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/packhouse/packhouse/registry"
+)
+
+// contentTypes holds the header values of the manifests that are pulled most.
+var contentTypes = map[string][]string{
+	ocispec.MediaTypeImageManifest:   {ocispec.MediaTypeImageManifest},
+	ocispec.MediaTypeImageIndex:      {ocispec.MediaTypeImageIndex},
+	registry.MediaTypeDockerManifest: {registry.MediaTypeDockerManifest},
+	registry.MediaTypeDockerList:     {registry.MediaTypeDockerList},
+}
+
+// manifestGet answers GET and HEAD. The manifest is served as it was pushed,
+// whatever the client accepts: what else could be sent has another digest.
+func (h *Handler) manifestGet(w http.ResponseWriter, r *http.Request, q Request) error {
+	var m registry.Manifest
+	var err error
+	header := w.Header()
+	if q.Digest != "" {
+		m, err = h.reg.Manifest(r.Context(), q.Repo, q.Digest)
+		header["Cache-Control"] = immutable
+	} else {
+		m, err = h.reg.Tagged(r.Context(), q.Repo, q.Tag)
+		header["Cache-Control"] = noCache
+	}
+	if err != nil {
+		return err
+	}
+	setCommon(header)
+	etag := setDigest(header, m.Digest)
+	if header["Content-Type"] = contentTypes[m.MediaType]; header["Content-Type"] == nil {
+		header["Content-Type"] = []string{m.MediaType}
+	}
+	if unchanged(r.Header, etag) {
+		delete(header, "Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	setLength(header, int64(len(m.Raw)))
+	w.WriteHeader(http.StatusOK)
+	if q.Kind == ManifestGet {
+		_, _ = w.Write(m.Raw) // fails when the client is gone, of which net/http takes care
+	}
+	return nil
+}
+
+func (h *Handler) manifestPut(w http.ResponseWriter, r *http.Request, q Request) error {
+	cond, err := condition(r.Header)
+	if err != nil {
+		return err
+	}
+	raw, err := h.readManifest(w, r)
+	if err != nil {
+		return err
+	}
+	contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	m := registry.Manifest{Raw: raw, Descriptor: registry.Descriptor{
+		MediaType: strings.TrimSpace(contentType), Digest: q.Digest, Size: int64(len(raw)),
+	}}
+	tags := q.Tags
+	if q.Tag != "" {
+		m.Digest = digest.FromBytes(raw)
+		tags = append([]registry.Tag{q.Tag}, tags...)
+	}
+	slices.Sort(tags)
+	tags = slices.Compact(tags)
+	result, err := h.reg.PutManifest(r.Context(), q.Repo, m, registry.PutOptions{Tags: tags, If: cond})
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	setDigest(header, result.Digest)
+	h.setLocation(w, r, q.Repo, "/manifests/", string(result.Digest))
+	if result.Subject != "" {
+		header["Oci-Subject"] = []string{string(result.Subject)}
+	}
+	if len(q.Tags) > 0 {
+		values := make([]string, len(tags))
+		for i, t := range tags {
+			values[i] = string(t)
+		}
+		header["Oci-Tag"] = values
+	}
+	writeEmpty(w, http.StatusCreated)
+	return nil
+}
+
+// readManifest reads the whole body, which the limit bounds.
+func (h *Handler) readManifest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > h.maxManifest {
+		return nil, registry.E("distspec.readManifest", registry.TooLarge, nil,
+			"the manifest is %d bytes large, the limit is %d", r.ContentLength, h.maxManifest)
+	}
+	in := &requestBody{r: http.MaxBytesReader(w, r.Body, h.maxManifest), want: r.ContentLength}
+	// A length is only a claim: a client that sends nothing holds little.
+	const trusted = 64 << 10
+	raw := make([]byte, 0, min(max(r.ContentLength, 0), trusted)+bytes.MinRead)
+	content := bytes.NewBuffer(raw)
+	n, err := content.ReadFrom(in)
+	if err == nil && r.ContentLength >= 0 && n != r.ContentLength {
+		err = &bodyError{err: io.ErrUnexpectedEOF, got: n, want: r.ContentLength}
+	}
+	return bytes.Clone(content.Bytes()), err
+}
+
+func (h *Handler) manifestDelete(w http.ResponseWriter, r *http.Request, q Request) error {
+	cond, err := condition(r.Header)
+	if err != nil {
+		return err
+	}
+	if q.Digest != "" {
+		err = h.reg.DeleteManifest(r.Context(), q.Repo, q.Digest, cond)
+	} else {
+		err = h.reg.DeleteTag(r.Context(), q.Repo, q.Tag, cond)
+	}
+	if err != nil {
+		return err
+	}
+	writeEmpty(w, http.StatusAccepted)
+	return nil
+}
