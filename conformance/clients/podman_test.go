@@ -36,7 +36,7 @@ func TestPodman(t *testing.T) {
 				podman(t, "pull", transport, image)
 				podman(t, "pull", transport, app+"@"+string(pushed))
 				// Podman's default limits are above what an unprivileged container host allows.
-			out := podman(t, "run", "--rm", "--network=none", "--ulimit=nofile=256:256", "--ulimit=nproc=256:256", image)
+				out := podman(t, "run", "--rm", "--network=none", "--ulimit=nofile=256:256", "--ulimit=nproc=256:256", image)
 				equal(t, "output", out, greeting+"\n")
 			})
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Debian lists the packages that the run takes from Debian 12, and why.
+// Debian lists the packages that the tests take from Debian 12, and why.
 func Debian() []string {
 	return []string{
 		"ca-certificates",  // module downloads
@@ -17,14 +17,21 @@ func Debian() []string {
 		"docker.io",          // Docker Engine and its command line
 		"containerd", "runc", // the kubelet's side of a pull
 		"podman", "buildah", "skopeo", // the daemonless family
-		"nginx-light", "wrk", // the static limit of the benchmarks
-		"e2fsprogs", "mount", "strace", // power cuts and failing writes
+		"e2fsprogs", "mount", "strace", // power cuts, full disks and failing writes
+	}
+}
+
+// DebianPeers lists the packages that only the benchmarks need.
+func DebianPeers() []string {
+	return []string{
+		"nginx-light", // the static limit
+		"wrk",         // the load
 	}
 }
 
 // InstallDebian installs the packages that are missing and returns their names.
-func InstallDebian(ctx context.Context) ([]string, error) {
-	missing := missing(ctx, Debian())
+func InstallDebian(ctx context.Context, packages []string) ([]string, error) {
+	missing := missing(ctx, packages)
 	if len(missing) == 0 {
 		return nil, nil
 	}

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"syscall"
 )
 
 // DirEnv names the environment variable that moves the tools' directory.
@@ -28,22 +29,26 @@ type Tool struct {
 	Version string // module version: v2.6.5
 }
 
-// Pinned lists every Go tool, those that build fastest first.
-func Pinned() []Tool {
+// Clients lists the Go tools that the tests drive, those that build fastest first.
+func Clients() []Tool {
 	return []Tool{
 		{"crane", "github.com/google/go-containerregistry/cmd/crane", "v0.22.1"},
 		{"oras", "oras.land/oras/cmd/oras", "v1.3.6"},
 		{"regctl", "github.com/regclient/regclient/cmd/regctl", "v0.11.7"},
-		{"distribution", "github.com/distribution/distribution/v3/cmd/registry", "v3.1.2"},
 		{"helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0"},
 		{"cosign2", "github.com/sigstore/cosign/v2/cmd/cosign", "v2.6.5"},
 		{"cosign3", "github.com/sigstore/cosign/v3/cmd/cosign", "v3.1.3"},
 	}
 }
 
+// Peers lists the Go tools that only the benchmarks need.
+func Peers() []Tool {
+	return []Tool{{"distribution", "github.com/distribution/distribution/v3/cmd/registry", "v3.1.2"}}
+}
+
 // Find returns the pinned tool of that name.
 func Find(name string) (Tool, error) {
-	for _, t := range Pinned() {
+	for _, t := range append(Clients(), Peers()...) {
 		if t.Name == name {
 			return t, nil
 		}
@@ -73,6 +78,8 @@ func (t Tool) Install(ctx context.Context) (bool, error) {
 	}
 	// A low priority leaves the processors to the tests that run meanwhile.
 	cmd := exec.CommandContext(ctx, "nice", "-n", "10", "go", "install", t.Package+"@"+t.Version)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(binary), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

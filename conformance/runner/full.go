@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func crash(ctx context.Context, e *environment) []result {
+	out, err := e.command(ctx, "crash", e.module, nil, "go", "test", "-json", "-count=1", "-timeout=20m", "./crash")
+	return crashResults(out, err)
+}
+
+func crashFull(ctx context.Context, e *environment) []result {
+	out, err := e.command(ctx, "crash-full", e.module, nil, "go", "test", "-json", "-count=1", "-timeout=3h", "./crash", "-full")
+	results := crashResults(out, err)
+	return append(results, measure("results/crash.md", func() (string, error) {
+		return "", e.writeResult(ctx, "crash", "go test ./crash -full", crashReport(out, results))
+	}))
+}
+
+func crashResults(out []byte, err error) []result {
+	results := verdicts(parseEvents(out), 1)
+	for i := range results {
+		results[i].name = "crash " + strings.TrimPrefix(results[i].name, "Test")
+	}
+	if len(results) == 0 {
+		return []result{{name: "crash", err: errors.Join(errors.New("no crash test ran"), err)}}
+	}
+	return results
+}
+
+// crashReport is a table of the tests, and below it what each of them logged: that is where their figures are.
+func crashReport(out []byte, results []result) string {
+	var b strings.Builder
+	b.WriteString("| test | result | seconds |\n| --- | --- | --- |\n")
+	for _, r := range results {
+		fmt.Fprintf(&b, "| %s | %s | %.0f |\n", r.name, verdict(r), r.took.Seconds())
+	}
+	b.WriteString("\n```\n")
+	for _, ev := range parseEvents(out) {
+		line := strings.TrimSpace(ev.Output)
+		if ev.Action == "output" && ev.Test != "" && !strings.HasPrefix(line, "===") && line != "" {
+			b.WriteString(strings.TrimRight(ev.Output, "\n") + "\n")
+		}
+	}
+	b.WriteString("```\n")
+	return b.String()
+}
+
+// bench passes on what the benchmark prints: a Markdown table on its standard output.
+func bench(ctx context.Context, e *environment) []result {
+	if err := e.awaitTools(); err != nil {
+		return []result{{name: "bench", err: err}}
+	}
+	return []result{measure("bench", func() (string, error) {
+		out, err := e.command(ctx, "bench", e.module, nil, "go", "run", "./bench")
+		if err != nil {
+			return "", err
+		}
+		if len(out) == 0 {
+			return "", errors.New("the benchmark printed nothing")
+		}
+		return "results/bench.md", e.writeResult(ctx, "bench", "go run ./bench", string(out))
+	})}
+}
+
+func (e *environment) writeResult(ctx context.Context, name, command, body string) error {
+	dir := filepath.Join(e.module, "results")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("# %s\n\n`%s`, run by `conformance/run --full`.\n\n%s\n%s", name, command, e.machine(ctx), body)
+	return os.WriteFile(filepath.Join(dir, name+".md"), []byte(text), 0o644)
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"time"
+)
+
+// event is one line of `go test -json`.
+type event struct {
+	Action, Package, Test, Output string
+	Key, Value                    string // of the action attr
+	Elapsed                       float64
+}
+
+func parseEvents(out []byte) []event {
+	var events []event
+	for line := range bytes.Lines(out) {
+		var ev event
+		// A build failure prints plain lines between the events; it is in the command's error.
+		if json.Unmarshal(line, &ev) == nil {
+			events = append(events, ev)
+		}
+	}
+	return events
+}
+
+// verdicts makes a result of every test at the given depth (1: TestName, 2: TestName/case).
+func verdicts(events []event, depth int) []result {
+	output := map[string]*strings.Builder{}
+	var results []result
+	for _, ev := range events {
+		if ev.Test == "" {
+			continue
+		}
+		id := ev.Package + " " + strings.Join(firstParts(ev.Test, depth), "/")
+		if output[id] == nil {
+			output[id] = new(strings.Builder)
+		}
+		output[id].WriteString(ev.Output)
+		if strings.Count(ev.Test, "/") != depth-1 {
+			continue
+		}
+		r := result{name: ev.Test, took: time.Duration(ev.Elapsed * float64(time.Second))}
+		switch ev.Action {
+		case "pass":
+			results = append(results, r)
+		case "fail":
+			r.err = errors.New(lastLines(output[id].String(), 200))
+			results = append(results, r)
+		case "skip":
+			r.err = errors.New("a skipped test is a failed one here\n" + output[id].String())
+			results = append(results, r)
+		}
+	}
+	return results
+}
+
+func firstParts(name string, n int) []string {
+	parts := strings.Split(name, "/")
+	return parts[:min(n, len(parts))]
+}
+
+func vet(ctx context.Context, e *environment) []result {
+	var results []result
+	for name, dir := range map[string]string{"vet": e.root, "vet conformance": e.module} {
+		results = append(results, measure(name, func() (string, error) {
+			_, err := e.command(ctx, strings.ReplaceAll(name, " ", "-"), dir, nil, "go", "vet", "./...")
+			return "", err
+		}))
+	}
+	return results
+}
+
+func unitTests(ctx context.Context, e *environment) []result {
+	return []result{
+		measure("unit tests", func() (string, error) {
+			out, err := e.command(ctx, "unit", e.root, nil, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./...")
+			return countTests(out, err)
+		}),
+		measure("harness tests", func() (string, error) {
+			out, err := e.command(ctx, "harness", e.module, nil, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./packhouse", "./runner", "./tools")
+			return countTests(out, err)
+		}),
+	}
+}
+
+// countTests replaces the wall of JSON in a failure by what the failed tests printed.
+func countTests(out []byte, failure error) (string, error) {
+	events := parseEvents(out)
+	passed, failed := 0, 0
+	var text strings.Builder
+	for _, r := range verdicts(events, 1) {
+		if r.err == nil {
+			passed++
+			continue
+		}
+		failed++
+		fmt.Fprintf(&text, "%s\n%s\n", r.name, r.err)
+	}
+	note := fmt.Sprintf("%d tests", passed+failed)
+	switch {
+	case failed > 0:
+		return note, errors.New(text.String())
+	case failure != nil:
+		for _, ev := range events {
+			if ev.Action == "output" && ev.Test == "" || ev.Action == "build-output" {
+				text.WriteString(ev.Output)
+			}
+		}
+		return note, fmt.Errorf("no test failed, but the run did\n%s", lastLines(text.String(), 100))
+	case passed == 0:
+		return note, errors.New("no test was found")
+	}
+	return note, nil
+}
+
+func fuzz(ctx context.Context, e *environment) []result {
+	budget := os.Getenv("FUZZTIME")
+	if budget == "" {
+		budget = "30s"
+	}
+	list, err := e.command(ctx, "fuzz-list", e.root, nil, "go", "test", "-json", "-list", "^Fuzz", "./...")
+	if err != nil {
+		return []result{{name: "fuzz", err: err}}
+	}
+	var results []result
+	for _, ev := range parseEvents(list) {
+		target := strings.TrimSpace(ev.Output)
+		if ev.Action != "output" || !strings.HasPrefix(target, "Fuzz") {
+			continue
+		}
+		results = append(results, measure("fuzz "+path.Base(ev.Package)+" "+target, func() (string, error) {
+			_, err := e.command(ctx, "fuzz-"+target, e.root, nil,
+				"go", "test", "-run", "^$", "-fuzz", "^"+target+"$", "-fuzztime", budget, ev.Package)
+			return "for " + budget, err
+		}))
+	}
+	if len(results) == 0 {
+		return []result{{name: "fuzz", err: errors.New("no fuzz target was found")}}
+	}
+	return results
+}

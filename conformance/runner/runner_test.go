@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+const goodReport = `config:
+  version: dev
+
+OCI Conformance Result: Pass
+  Disabled......................:          1
+  Skip..........................:          0
+  Pass..........................:        995
+  FAIL..........................:          0
+  Error.........................:          0
+  Total.........................:        996
+
+API conformance:
+  Tag listing...................:       Pass
+  Blob post only................:       Pass
+
+Data conformance:
+  Sparse Manifests..............:   Disabled
+`
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	sparse := []string{sparseLine}
+	for _, tt := range []struct {
+		name     string
+		report   string
+		disabled []string
+		want     string // in the error; "" is none
+	}{
+		{"everything passes", goodReport, sparse, ""},
+		{"a skip is a failure", strings.Replace(goodReport, "only................:       Pass", "only................:       Skip", 1), sparse, "Blob post only is Skip"},
+		{"a skipped check is a failure", strings.Replace(goodReport, "Skip..........................:          0", "Skip..........................:          3", 1), sparse, "Skip is 3"},
+		{"a failure shows", strings.Replace(goodReport, "listing...................:       Pass", "listing...................:       FAIL", 1), sparse, "Tag listing is FAIL"},
+		{"nothing else may be disabled", goodReport, nil, "Sparse Manifests is Disabled, want Pass"},
+		{"what must be disabled and is not", strings.Replace(goodReport, ":   Disabled", ":       Pass", 1), sparse, "Sparse Manifests is Pass"},
+		{"the suite did not run", "failed to load config", sparse, "no result"},
+		{"an empty report", "\nOCI Conformance Result: Pass\n", sparse, "no lines"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := judge(tt.report, tt.disabled)
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("err = %v, want none", err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("err = %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+}
+
+const clientEvents = `{"Action":"attr","Test":"TestCrane","Key":"client","Value":"crane"}
+{"Action":"attr","Test":"TestCrane","Key":"version","Value":"v1"}
+not an event
+{"Action":"pass","Test":"TestCrane/TLS/push,_pull"}
+{"Action":"pass","Test":"TestCrane/HTTP/tag"}
+{"Action":"pass","Test":"TestCrane/HTTP/push,_pull"}
+{"Action":"output","Test":"TestCrane/TLS/tag","Output":"boom\n"}
+{"Action":"fail","Test":"TestCrane/TLS/tag"}
+{"Action":"pass","Test":"TestCrane/HTTP","Elapsed":1.5}
+{"Action":"fail","Test":"TestCrane/TLS","Elapsed":2}
+{"Action":"skip","Test":"TestOther"}
+`
+
+func TestMatrixHoldsWhatPassed(t *testing.T) {
+	t.Parallel()
+	got := strings.TrimPrefix(matrixOf(parseEvents([]byte(clientEvents))).render(), matrixHead)
+	want := "| crane | v1 | push, pull | ✓ | ✓ |\n| crane | v1 | tag | ✓ | – |\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	rows := verdicts(parseEvents([]byte(clientEvents)), 2)
+	if len(rows) != 2 || rows[0].err != nil || rows[1].err == nil || !strings.Contains(rows[1].err.Error(), "boom") {
+		t.Errorf("rows = %v, want a pass and a failure that says boom", rows)
+	}
+	if rows := verdicts(parseEvents([]byte(clientEvents)), 1); len(rows) != 1 || rows[0].err == nil {
+		t.Errorf("rows = %v, want the skipped test as a failure", rows)
+	}
+}
+
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		full bool
+		only string
+		want string
+	}{
+		{"the short tier", false, "", "setup build vet unit fuzz oci crash clients"},
+		{"the long tier", true, "", "setup build vet unit fuzz oci clients crash-full bench"},
+		{"one step and what it needs", false, "oci", "setup build oci"},
+		{"a long step by name", false, "bench,vet", "setup build vet bench"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			steps, err := choose(allSteps(), tt.full, tt.only)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := make([]string, len(steps))
+			for i, s := range steps {
+				names[i] = s.name
+			}
+			if got := strings.Join(names, " "); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+	if _, err := choose(allSteps(), false, "nope"); err == nil {
+		t.Error("an unknown step was accepted")
+	}
+}
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	e := &environment{out: &out, results: []result{{name: "a"}, {name: "b", err: errors.New("x")}}}
+	if code := e.summary(); code != 1 || !strings.HasSuffix(out.String(), "\n1 passed, 1 failed\n") {
+		t.Errorf("status %d after\n%s", code, out.String())
+	}
+	if code := (&environment{out: &out}).summary(); code != 1 {
+		t.Error("a run of nothing passed")
+	}
+}
