@@ -1,0 +1,105 @@
+// Command packhouse is an OCI-native artifact registry and the commands to
+// operate it. It only wires packages together: main.go and one file for each
+// command.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes; the root command's help lists them.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+	exitDamage = 3
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal asks for a graceful end. From then on signals have
+	// their default effect again, so the second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	err := rootCommand().ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "packhouse:", err)
+	if coded, ok := errors.AsType[*exitError](err); ok {
+		return coded.code
+	}
+	return exitFailed
+}
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{exitUsage, err}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "packhouse",
+		Short: "An OCI-native artifact registry",
+		Long: `Packhouse is an OCI-native artifact registry: one server, one data directory.
+
+Commands other than serve talk to the server that has the data directory; when
+none runs they open the directory themselves.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 fsck found damage.`,
+		Example: `  packhouse serve
+  packhouse serve --data /var/lib/packhouse --addr 127.0.0.1:8080
+  packhouse repo list`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError(fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath()))
+	})
+	root.AddCommand(
+		serveCommand(),
+		configCommand(),
+		namespaceCommand(),
+		repoCommand(),
+		tagCommand(),
+		gcCommand(),
+		versionCommand(),
+	)
+	checkArguments(root)
+	return root
+}
+
+// checkArguments makes wrong arguments usage errors, on every command.
+func checkArguments(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError(fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath()))
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		checkArguments(sub)
+	}
+}

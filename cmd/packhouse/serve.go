@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/packhouse/packhouse/registry/admin"
+	"github.com/packhouse/packhouse/registry/config"
+	"github.com/packhouse/packhouse/registry/obs"
+	"github.com/packhouse/packhouse/registry/server"
+)
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the registry",
+		Long: `Run the registry until SIGINT or SIGTERM; a second signal ends it at once.
+
+Nothing needs to be set up: without flags it keeps its data in ./data and
+listens on 127.0.0.1:5000, open to this machine alone.
+
+All settings, with their documentation: packhouse config print`,
+		Example: `  packhouse serve
+  packhouse serve --data /var/lib/packhouse --addr 127.0.0.1:8080
+  packhouse serve --config /etc/packhouse.yaml
+  packhouse serve --addr 0.0.0.0:443 --tls-cert tls.crt --tls-key tls.key --insecure-open
+  PACKHOUSE_LOG__LEVEL=debug packhouse serve`,
+		Args: cobra.NoArgs,
+	}
+	s := newSettings(cmd)
+	s.server()
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := s.load()
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), c, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+func serve(ctx context.Context, c config.Config, stdout, stderr io.Writer) (err error) {
+	level, err := obs.ParseLevel(c.Log.Level)
+	if err != nil {
+		return usageError(err)
+	}
+	out := obs.NewOutput(stderr)
+	defer func() { err = errors.Join(err, out.Close()) }()
+	log := obs.NewLogger(out, level, c.Log.Format)
+	backend, err := server.Open(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, backend.Close()) }()
+	s, err := listen(ctx, c, backend, out, log)
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "listening", "url", s.URL(), "data", backend.Dir.Path(), "version", build().Version)
+	if _, err := io.WriteString(stdout, greeting(c, s.URL())); err != nil {
+		log.WarnContext(ctx, "greeting not printed", "err", err)
+	}
+	if err := s.Serve(ctx); err != nil {
+		return err
+	}
+	log.InfoContext(context.WithoutCancel(ctx), "stopped")
+	return nil
+}
+
+func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Output, log *slog.Logger) (*server.Server, error) {
+	socket, err := admin.Listen(b.Dir.Path())
+	if err != nil {
+		return nil, err
+	}
+	env := &admin.Env{Engine: b.Engine, DataDir: b.Dir.Path()}
+	metrics := obs.NewMetrics(build())
+	metrics.Cache(b.Engine.CacheStats)
+	o := server.Options{
+		Config: c, Dir: b.Dir, Registry: b.Engine,
+		Admin: socket, Operate: admin.NewHandler(env, int64(c.Limits.JSON), log),
+		Log: log, Metrics: metrics, Version: build().Version,
+	}
+	if c.Log.Access {
+		o.Access = obs.NewAccess(out, c.Log.Format)
+	}
+	s, err := server.Listen(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	return s, nil
+}
+
+// greeting is what a person who just started the server wants to know.
+func greeting(c config.Config, url string) string {
+	open := "It is open: no credentials are configured, so every program on this machine may read, write and delete."
+	if c.InsecureOpen {
+		open = "It is open: no credentials are configured, so whoever reaches this address may read, write and delete."
+	}
+	base := url
+	if c.ExternalURL != "" {
+		base = c.ExternalURL
+	}
+	return fmt.Sprintf("Packhouse %s listens on %s and keeps its data in %s\n%s\n\n%s\nStop it with Ctrl-C.\n",
+		build().Version, url, c.Data, open, server.Usage(base))
+}

@@ -1,0 +1,233 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/config"
+	"github.com/packhouse/packhouse/registry/distspec"
+	"github.com/packhouse/packhouse/registry/obs"
+)
+
+// handler serves the clients' listener.
+type handler struct {
+	cfg     config.Config
+	api     *distspec.Handler
+	gate    registry.Gate
+	guard   openGuard
+	proxies proxies
+	log     *slog.Logger
+	access  *obs.Access // nil for no access log
+	metrics *obs.Metrics
+	probes  *probes
+	routes  routes
+	ids     requestIDs
+	version string
+}
+
+// routes holds the counters of each kind of request.
+type routes struct {
+	oci     []*obs.Route // by distspec.Kind
+	invalid *obs.Route   // below /v2, but nothing the API knows
+	probe   *obs.Route
+	page    *obs.Route
+	unknown *obs.Route
+}
+
+func newRoutes(m *obs.Metrics) routes {
+	const format = "oci"
+	r := routes{
+		invalid: m.Route(format, "invalid", obs.None, ""),
+		probe:   m.Route("", "probe", obs.None, ""),
+		page:    m.Route("", "page", obs.None, ""),
+		unknown: m.Route("", "unknown", obs.None, ""),
+	}
+	for _, k := range distspec.Kinds() {
+		transfer, object := obs.None, ""
+		switch k { //nolint:exhaustive // the others move no content
+		case distspec.ManifestGet:
+			transfer, object = obs.Pull, "manifest"
+		case distspec.BlobGet:
+			transfer, object = obs.Pull, "blob"
+		case distspec.ManifestPut:
+			transfer, object = obs.Push, "manifest"
+		case distspec.UploadFinish:
+			transfer, object = obs.Push, "blob"
+		}
+		for len(r.oci) <= int(k) {
+			r.oci = append(r.oci, nil)
+		}
+		r.oci[k] = m.Route(format, k.String(), transfer, object)
+	}
+	return r
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	x := exchanges.Get().(*exchange) //nolint:errcheck // the pool holds nothing else
+	x.begin(w, r, time.Duration(h.cfg.Limits.IdleBody), now)
+	h.metrics.Begin()
+	client, proxied := h.proxies.client(r)
+	id := ""
+	if proxied {
+		id = r.Header.Get("X-Request-Id")
+	}
+	if !saneID(id) {
+		id = h.ids.next()
+	}
+	x.Header()["X-Request-Id"] = []string{id}
+	x.route = h.routes.unknown
+	x.request.Start, x.request.ID, x.request.Client = now, id, client
+	x.request.Method, x.request.URI, x.request.UserAgent = r.Method, r.RequestURI, r.UserAgent()
+	x.request.Kind = "unknown"
+	r = r.WithContext(registry.WithRequestID(r.Context(), id))
+	defer h.end(x, r)
+	h.serve(x, r, proxied)
+}
+
+func (h *handler) serve(x *exchange, r *http.Request, proxied bool) {
+	if len(r.RequestURI) > int(h.cfg.Limits.URL) {
+		http.Error(x, "the URL is longer than "+h.cfg.Limits.URL.String()+": shorten it", http.StatusRequestURITooLong)
+		return
+	}
+	// Routes are chosen on the escaped path: what a client escapes stays
+	// escaped, so "/%76%32/" is not "/v2/".
+	path := r.URL.EscapedPath()
+	if path == "/v2" || len(path) >= 4 && path[:4] == "/v2/" {
+		h.serveOCI(x, r)
+		return
+	}
+	if probe := h.probes.at(path); probe != nil {
+		x.route, x.request.Kind = h.routes.probe, "probe"
+		probe(x, r)
+		return
+	}
+	if err := h.guard.check(r); err != nil {
+		http.Error(x, registry.Public(err).Message, http.StatusForbidden)
+		return
+	}
+	if path == "/" {
+		x.route, x.request.Kind = h.routes.page, "page"
+		h.welcome(x, r, proxied)
+		return
+	}
+	http.Error(x, "nothing is here: the registry's API is at /v2/", http.StatusNotFound)
+}
+
+func (h *handler) serveOCI(x *exchange, r *http.Request) {
+	q, err := distspec.Parse(r.Method, r.URL)
+	if err != nil {
+		x.route, x.request.Kind = h.routes.invalid, "invalid"
+	} else {
+		x.route, x.request.Kind, x.request.Repo = h.routes.oci[q.Kind], q.Kind.String(), string(q.Repo)
+	}
+	// Who may ask at all comes before what was asked.
+	if refused := h.guard.check(r); refused != nil {
+		err = refused
+	} else if err == nil {
+		err = h.gate(r.Context(), q.Verb, q.Repo)
+	}
+	if err != nil {
+		h.api.WriteError(x, r, err)
+		return
+	}
+	h.api.Serve(x, r, q)
+}
+
+// end logs and counts an exchange however it ended. It is deferred itself, as
+// recover demands.
+func (h *handler) end(x *exchange, r *http.Request) {
+	panicked := recover()
+	if panicked != nil && panicked != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+		panicked = h.rescue(x, r, fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
+	}
+	if x.request.Status == 0 {
+		x.request.Status = http.StatusOK // what net/http sends for a handler that wrote nothing
+		if panicked != nil {
+			x.request.Status = http.StatusInternalServerError
+		}
+	}
+	x.request.Duration = time.Since(x.request.Start)
+	x.route.Observe(x.request.Status, x.request.Duration, x.request.BytesIn, x.request.BytesOut)
+	h.access.Log(&x.request)
+	h.metrics.End()
+	if panicked != nil {
+		panic(panicked)
+	}
+	*x = exchange{} // keep no connection alive
+	exchanges.Put(x)
+}
+
+// rescue answers a request whose handler panicked before it wrote anything,
+// and else returns what breaks the connection: the client must not take what it
+// got for whole.
+func (h *handler) rescue(x *exchange, r *http.Request, cause error) (abort any) {
+	if x.request.Status != 0 {
+		h.log.ErrorContext(r.Context(), "request could not be finished", "error", cause)
+		return http.ErrAbortHandler
+	}
+	for name := range x.Header() {
+		if name != "X-Request-Id" {
+			x.Header().Del(name)
+		}
+	}
+	h.api.WriteError(x, r, registry.E("server", registry.Internal, cause, "internal error"))
+	return nil
+}
+
+// probes answer whether the process lives and whether it should get requests.
+type probes struct {
+	stopping atomic.Bool
+	ready    func(context.Context) error // nil: always
+}
+
+// at returns the probe at path, or nil.
+func (p *probes) at(path string) http.HandlerFunc {
+	switch path {
+	case "/-/healthy", "/livez", "/healthz":
+		return p.healthy
+	case "/-/ready", "/readyz":
+		return p.serveReady
+	}
+	return nil
+}
+
+func (p *probes) healthy(w http.ResponseWriter, r *http.Request) {
+	answerProbe(w, r, http.StatusOK, "ok\n")
+}
+
+func (p *probes) serveReady(w http.ResponseWriter, r *http.Request) {
+	if p.stopping.Load() {
+		answerProbe(w, r, http.StatusServiceUnavailable, "stopping\n")
+		return
+	}
+	if p.ready != nil {
+		if err := p.ready(r.Context()); err != nil {
+			answerProbe(w, r, http.StatusServiceUnavailable, registry.Public(err).Message+"\n")
+			return
+		}
+	}
+	answerProbe(w, r, http.StatusOK, "ok\n")
+}
+
+func answerProbe(w http.ResponseWriter, r *http.Request, status int, text string) {
+	h := w.Header()
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		status, text = http.StatusMethodNotAllowed, "a probe takes GET or HEAD\n"
+	}
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = io.WriteString(w, text) // the client is gone if it fails
+	}
+}
