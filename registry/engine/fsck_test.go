@@ -227,9 +227,12 @@ func TestCheckAllowsSparseManifestsWhereTheyAreConfigured(t *testing.T) {
 func TestCheckDeletesOnlyOrphans(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	e := openAt(t, dir)
+	e, stop := start(t, dir, time.Now)
 	pushImage(t, e, "kept", "1.0")
 	before := objects(t, dir)
+	stop()
+	e = openAt(t, dir)
+	waitSwept(t, e) // now no reserved token protects the image's objects
 	write := func(key string) string {
 		file := filepath.Join(dir, key)
 		if err := os.WriteFile(file, []byte("orphan"), 0o600); err != nil {
