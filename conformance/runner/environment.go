@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/packhouse/packhouse/conformance/packhouse"
+	"github.com/packhouse/packhouse/conformance/tools"
 )
 
 // result is one line of the table.
@@ -26,15 +27,15 @@ type result struct {
 
 // environment is what the steps share.
 type environment struct {
-	out    io.Writer
-	root   string // the repository
-	module string // the repository's conformance/
-	logs   string // one file per command, kept from the last run
-	tools  *toolBuild
-	// needTools: a chosen step runs Go tools.
-	needTools bool
-	results   []result
-	started   time.Time
+	out      io.Writer
+	root     string       // the repository
+	module   string       // the repository's conformance/
+	logs     string       // one file per command, kept from the last run
+	packages []string     // to install
+	pinned   []tools.Tool // to build
+	tools    *toolBuild   // their building; nil when there are none
+	results  []result
+	started  time.Time
 }
 
 func newEnvironment(out io.Writer) (*environment, error) {

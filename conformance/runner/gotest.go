@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,40 +33,50 @@ func parseEvents(out []byte) []event {
 	return events
 }
 
-// verdicts makes a result of every test at the given depth (1: TestName, 2: TestName/case).
+// verdicts makes a result of every test at the given depth (1: TestName, 2: TestName/case), in the order of their names.
+// The error of a failed one is what it and its failed cases printed.
 func verdicts(events []event, depth int) []result {
-	output := map[string]*strings.Builder{}
-	var results []result
+	ended := map[string]event{} // by test
+	printed := map[string]*strings.Builder{}
 	for _, ev := range events {
 		if ev.Test == "" {
 			continue
 		}
-		id := ev.Package + " " + strings.Join(firstParts(ev.Test, depth), "/")
-		if output[id] == nil {
-			output[id] = new(strings.Builder)
+		id := ev.Package + " " + ev.Test
+		if printed[id] == nil {
+			printed[id] = new(strings.Builder)
 		}
-		output[id].WriteString(ev.Output)
+		printed[id].WriteString(ev.Output)
+		if ev.Action == "pass" || ev.Action == "fail" || ev.Action == "skip" {
+			ended[id] = ev
+		}
+	}
+	var results []result
+	for _, id := range slices.Sorted(maps.Keys(ended)) {
+		ev := ended[id]
 		if strings.Count(ev.Test, "/") != depth-1 {
 			continue
 		}
 		r := result{name: ev.Test, took: time.Duration(ev.Elapsed * float64(time.Second))}
 		switch ev.Action {
-		case "pass":
-			results = append(results, r)
 		case "fail":
-			r.err = errors.New(lastLines(output[id].String(), 200))
-			results = append(results, r)
+			r.err = errors.New(lastLines(failureText(id, ended, printed), 300))
 		case "skip":
-			r.err = errors.New("a skipped test is a failed one here\n" + output[id].String())
-			results = append(results, r)
+			r.err = errors.New("a skipped test is a failed one here\n" + printed[id].String())
 		}
+		results = append(results, r)
 	}
 	return results
 }
 
-func firstParts(name string, n int) []string {
-	parts := strings.Split(name, "/")
-	return parts[:min(n, len(parts))]
+func failureText(id string, ended map[string]event, printed map[string]*strings.Builder) string {
+	var text strings.Builder
+	for _, other := range slices.Sorted(maps.Keys(printed)) {
+		if (other == id || strings.HasPrefix(other, id+"/")) && ended[other].Action != "pass" {
+			text.WriteString(printed[other].String())
+		}
+	}
+	return text.String()
 }
 
 func vet(ctx context.Context, e *environment) []result {

@@ -22,19 +22,19 @@ type toolBuild struct {
 
 func setUp(ctx context.Context, e *environment) []result {
 	debian := measure("Debian packages", func() (string, error) {
-		installed, err := tools.InstallDebian(ctx)
+		installed, err := tools.InstallDebian(ctx, e.packages)
 		if len(installed) == 0 {
 			return "all there", err
 		}
 		return "installed " + strings.Join(installed, " "), err
 	})
-	if debian.err != nil || !e.needTools {
+	if debian.err != nil || len(e.pinned) == 0 {
 		return []result{debian}
 	}
 	e.tools = &toolBuild{done: make(chan struct{})}
 	go func() {
 		defer close(e.tools.done)
-		for _, t := range tools.Pinned() {
+		for _, t := range e.pinned {
 			e.tools.results = append(e.tools.results, installTool(ctx, t))
 		}
 	}()
