@@ -10,7 +10,7 @@ const goodReport = `config:
   version: dev
 
 OCI Conformance Result: Pass
-  Disabled......................:          1
+  Disabled......................:          0
   Skip..........................:          0
   Pass..........................:        995
   FAIL..........................:          0
