@@ -113,13 +113,6 @@ type document struct {
 	blobs                              int // where the value of "blobs" starts, 0 for nowhere
 }
 
-var (
-	rootKeys = []string{
-		"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "fsLayers", "subject", "annotations",
-	}
-	descriptorKeys = []string{"mediaType", "artifactType", "digest", "size", "urls", "annotations", "data", "platform"}
-)
-
 func (d *document) read() error {
 	for o := d.object(); d.next(&o); {
 		switch o.key {
@@ -150,7 +143,8 @@ func (d *document) read() error {
 		case "annotations":
 			d.annotations = d.stringMap()
 		default:
-			d.foreignKey(o.key, rootKeys)
+			d.foreignKey(o.key, "schemaVersion", "mediaType", "artifactType", "config", "layers",
+				"manifests", "blobs", "fsLayers", "subject", "annotations")
 			d.skip()
 		}
 	}
@@ -225,7 +219,7 @@ func (p *Parsed) add(l Descriptor) {
 }
 
 // foreignKey refuses a key that a reader which folds case would take for one of ours.
-func (d *document) foreignKey(key string, ours []string) {
+func (d *document) foreignKey(key string, ours ...string) {
 	i := slices.IndexFunc(ours, func(k string) bool { return strings.EqualFold(k, key) })
 	if i >= 0 {
 		d.fail("key %q must be spelled %q", clip(key), ours[i])
@@ -286,7 +280,8 @@ func (d *document) descriptor() Descriptor {
 		case "annotations", "data", "platform":
 			d.skip()
 		default:
-			d.foreignKey(o.key, descriptorKeys)
+			d.foreignKey(o.key, "mediaType", "artifactType", "digest", "size", "urls",
+				"annotations", "data", "platform")
 			d.skip()
 		}
 	}

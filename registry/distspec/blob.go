@@ -20,9 +20,9 @@ func (h *Handler) blobGet(w http.ResponseWriter, r *http.Request, q Request) err
 		return err
 	}
 	header := w.Header()
-	setCommon(header)
-	header["Cache-Control"] = immutable
-	header["Accept-Ranges"] = acceptBytes
+	h.setCommon(header)
+	header["Cache-Control"] = h.fixed.immutable
+	header["Accept-Ranges"] = h.fixed.bytes
 	etag := setDigest(header, q.Digest)
 	if unchanged(r.Header, etag) {
 		w.WriteHeader(http.StatusNotModified)
@@ -40,7 +40,7 @@ func (h *Handler) blobGet(w http.ResponseWriter, r *http.Request, q Request) err
 		}
 	}
 	if q.Kind == BlobHead {
-		header["Content-Type"] = octetStream
+		header["Content-Type"] = h.fixed.octetStream
 		setLength(header, desc.Size)
 		w.WriteHeader(status)
 		return nil
@@ -53,7 +53,7 @@ func (h *Handler) blobGet(w http.ResponseWriter, r *http.Request, q Request) err
 	if status == http.StatusPartialContent {
 		header["Content-Range"] = []string{contentRange(part, desc.Size)}
 	}
-	header["Content-Type"] = octetStream
+	header["Content-Type"] = h.fixed.octetStream
 	setLength(header, part.n)
 	w.WriteHeader(status)
 	h.stream(ctx, w, content, part.n)
@@ -114,12 +114,12 @@ func (h *Handler) blobDelete(w http.ResponseWriter, r *http.Request, q Request) 
 	if err := h.reg.DeleteBlob(r.Context(), q.Repo, q.Digest); err != nil {
 		return err
 	}
-	writeEmpty(w, http.StatusAccepted)
+	h.writeEmpty(w, http.StatusAccepted)
 	return nil
 }
 
 func (h *Handler) blobCreated(w http.ResponseWriter, r *http.Request, repo registry.Repo, d registry.Digest) {
 	w.Header()["Docker-Content-Digest"] = []string{string(d)}
 	h.setLocation(w, r, repo, "/blobs/", string(d))
-	writeEmpty(w, http.StatusCreated)
+	h.writeEmpty(w, http.StatusCreated)
 }

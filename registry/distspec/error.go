@@ -30,35 +30,61 @@ type rendering struct {
 	text   string // what the message says when the error has none
 }
 
-var renderings = map[registry.Code]rendering{
-	registry.BlobUnknown:         {registry.BlobUnknown, http.StatusNotFound, "blob unknown to registry"},
-	registry.BlobUploadInvalid:   {registry.BlobUploadInvalid, http.StatusBadRequest, "blob upload invalid"},
-	registry.BlobUploadUnknown:   {registry.BlobUploadUnknown, http.StatusNotFound, "blob upload unknown to registry"},
-	registry.DigestInvalid:       {registry.DigestInvalid, http.StatusBadRequest, "provided digest did not match uploaded content"},
-	registry.ManifestBlobUnknown: {registry.ManifestBlobUnknown, http.StatusBadRequest, "manifest references a manifest or blob unknown to registry"},
-	registry.ManifestInvalid:     {registry.ManifestInvalid, http.StatusBadRequest, "manifest invalid"},
-	registry.ManifestUnknown:     {registry.ManifestUnknown, http.StatusNotFound, "manifest unknown to registry"},
-	registry.NameInvalid:         {registry.NameInvalid, http.StatusBadRequest, "invalid repository name"},
-	registry.NameUnknown:         {registry.NameUnknown, http.StatusNotFound, "repository name not known to registry"},
-	registry.SizeInvalid:         {registry.SizeInvalid, http.StatusBadRequest, "provided length did not match content length"},
-	registry.Unauthorized:        {registry.Unauthorized, http.StatusUnauthorized, "authentication required"},
-	registry.Denied:              {registry.Denied, http.StatusForbidden, "requested access to the resource is denied"},
-	registry.Unsupported:         {registry.Unsupported, http.StatusMethodNotAllowed, "the operation is unsupported"},
-	registry.TooManyRequests:     {registry.TooManyRequests, http.StatusTooManyRequests, "too many requests"},
-
-	registry.PreconditionFailed: {registry.Denied, http.StatusPreconditionFailed, "the precondition of the request does not hold"},
-	registry.Referenced:         {registry.Denied, http.StatusMethodNotAllowed, "a manifest still refers to this"},
-	registry.RangeInvalid:       {registry.SizeInvalid, http.StatusRequestedRangeNotSatisfiable, "the range is not there"},
-	registry.TooLarge:           {registry.SizeInvalid, http.StatusRequestEntityTooLarge, "the content is larger than allowed"},
-	registry.Timeout:            {registry.BlobUploadInvalid, http.StatusRequestTimeout, "the request body stopped arriving: send it again"},
-
-	pathUnknown:  {registry.Unsupported, http.StatusNotFound, "there is no such endpoint"},
-	queryInvalid: {registry.Unsupported, http.StatusBadRequest, "the request is not well-formed"},
-	queryTooLong: {registry.Unsupported, http.StatusRequestURITooLong, "the URL asks for too much at once"},
-
-	registry.Internal:    {registry.Internal, http.StatusInternalServerError, "internal error"},
-	registry.NoSpace:     {registry.NoSpace, http.StatusInsufficientStorage, "the registry is out of disk space: try again later"},
-	registry.Unavailable: {registry.Unavailable, http.StatusServiceUnavailable, "the registry cannot do this at the moment: try again"},
+// render is the one table of codes. A code that it does not know is a bug of
+// ours, and looks like one.
+func render(c registry.Code) rendering {
+	switch c {
+	case registry.BlobUnknown:
+		return rendering{registry.BlobUnknown, http.StatusNotFound, "blob unknown to registry"}
+	case registry.BlobUploadInvalid:
+		return rendering{registry.BlobUploadInvalid, http.StatusBadRequest, "blob upload invalid"}
+	case registry.BlobUploadUnknown:
+		return rendering{registry.BlobUploadUnknown, http.StatusNotFound, "blob upload unknown to registry"}
+	case registry.DigestInvalid:
+		return rendering{registry.DigestInvalid, http.StatusBadRequest, "provided digest did not match uploaded content"}
+	case registry.ManifestBlobUnknown:
+		return rendering{registry.ManifestBlobUnknown, http.StatusBadRequest, "manifest references a manifest or blob unknown to registry"}
+	case registry.ManifestInvalid:
+		return rendering{registry.ManifestInvalid, http.StatusBadRequest, "manifest invalid"}
+	case registry.ManifestUnknown:
+		return rendering{registry.ManifestUnknown, http.StatusNotFound, "manifest unknown to registry"}
+	case registry.NameInvalid:
+		return rendering{registry.NameInvalid, http.StatusBadRequest, "invalid repository name"}
+	case registry.NameUnknown:
+		return rendering{registry.NameUnknown, http.StatusNotFound, "repository name not known to registry"}
+	case registry.SizeInvalid:
+		return rendering{registry.SizeInvalid, http.StatusBadRequest, "provided length did not match content length"}
+	case registry.Unauthorized:
+		return rendering{registry.Unauthorized, http.StatusUnauthorized, "authentication required"}
+	case registry.Denied:
+		return rendering{registry.Denied, http.StatusForbidden, "requested access to the resource is denied"}
+	case registry.Unsupported:
+		return rendering{registry.Unsupported, http.StatusMethodNotAllowed, "the operation is unsupported"}
+	case registry.TooManyRequests:
+		return rendering{registry.TooManyRequests, http.StatusTooManyRequests, "too many requests"}
+	case registry.PreconditionFailed:
+		return rendering{registry.Denied, http.StatusPreconditionFailed, "the precondition of the request does not hold"}
+	case registry.Referenced:
+		return rendering{registry.Denied, http.StatusMethodNotAllowed, "a manifest still refers to this"}
+	case registry.RangeInvalid:
+		return rendering{registry.SizeInvalid, http.StatusRequestedRangeNotSatisfiable, "the range is not there"}
+	case registry.TooLarge:
+		return rendering{registry.SizeInvalid, http.StatusRequestEntityTooLarge, "the content is larger than allowed"}
+	case registry.Timeout:
+		return rendering{registry.BlobUploadInvalid, http.StatusRequestTimeout, "the request body stopped arriving: send it again"}
+	case pathUnknown:
+		return rendering{registry.Unsupported, http.StatusNotFound, "there is no such endpoint"}
+	case queryInvalid:
+		return rendering{registry.Unsupported, http.StatusBadRequest, "the request is not well-formed"}
+	case queryTooLong:
+		return rendering{registry.Unsupported, http.StatusRequestURITooLong, "the URL asks for too much at once"}
+	case registry.NoSpace:
+		return rendering{registry.NoSpace, http.StatusInsufficientStorage, "the registry is out of disk space: try again later"}
+	case registry.Unavailable:
+		return rendering{registry.Unavailable, http.StatusServiceUnavailable, "the registry cannot do this at the moment: try again"}
+	case registry.Internal:
+	}
+	return rendering{registry.Internal, http.StatusInternalServerError, "internal error"}
 }
 
 // WriteError answers r with err: its code as status and in an OCI error body,
@@ -69,10 +95,7 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		return
 	}
 	e := public(err)
-	how, ok := renderings[e.Code]
-	if !ok {
-		how = renderings[registry.Internal]
-	}
+	how := render(e.Code)
 	message := e.Message
 	if message == "" {
 		message = how.text
@@ -96,14 +119,14 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 			header["Retry-After"] = []string{retryAfter(how.status)}
 		}
 	}
-	setCommon(header)
+	h.setCommon(header)
 	delete(header, "Cache-Control")
 	delete(header, "Etag")
 	if r.Method == http.MethodHead {
 		w.WriteHeader(how.status)
 		return
 	}
-	writeJSON(w, how.status, jsonType, errorBody(how.wire, message, detail(e, how)))
+	h.writeJSON(w, how.status, h.fixed.json, errorBody(how.wire, message, detail(e, how)))
 }
 
 // retryAfter is in seconds: a full disk takes somebody's hand.

@@ -3,7 +3,6 @@ package distspec
 import (
 	"log/slog"
 	"net/http"
-	"strconv"
 
 	"github.com/packhouse/packhouse/registry"
 )
@@ -29,11 +28,12 @@ type Handler struct {
 	pageSize    int
 	log         *slog.Logger
 	baseURL     func(*http.Request) string
+	fixed       fixedValues
 }
 
 // New returns a Handler over reg.
 func New(reg registry.Registry, o Options) *Handler {
-	h := &Handler{reg: reg, maxManifest: o.MaxManifest, pageSize: o.PageSize, log: o.Log, baseURL: o.BaseURL}
+	h := &Handler{reg: reg, maxManifest: o.MaxManifest, pageSize: o.PageSize, log: o.Log, baseURL: o.BaseURL, fixed: newFixedValues()}
 	if h.maxManifest <= 0 {
 		h.maxManifest = 4 << 20
 	}
@@ -98,67 +98,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, q Request) error
 	case Catalog:
 		return h.catalog(w, r, q)
 	case Base:
-		setCommon(w.Header())
-		writeJSON(w, http.StatusOK, jsonType, []byte("{}"))
+		h.writeJSON(w, http.StatusOK, h.fixed.json, []byte("{}"))
 		return nil
 	}
 	return unknownPath()
-}
-
-// Header values that never change are made once. A response's header map gets
-// them by assignment: its keys are in canonical form already.
-var (
-	apiVersion  = []string{"registry/2.0"}
-	nosniff     = []string{"nosniff"}
-	jsonType    = []string{"application/json"}
-	octetStream = []string{"application/octet-stream"}
-	acceptBytes = []string{"bytes"}
-	zero        = []string{"0"}
-	// What a digest names never changes, but only who may read may keep it.
-	immutable = []string{"private, max-age=31536000, immutable"}
-	noCache   = []string{"no-cache"}
-)
-
-// setCommon sets what every response has. Docker looks for the version.
-func setCommon(h http.Header) {
-	h["Docker-Distribution-Api-Version"] = apiVersion
-	h["X-Content-Type-Options"] = nosniff
-}
-
-// setDigest sets Docker-Content-Digest and ETag to d, and returns the entity tag.
-func setDigest(h http.Header, d registry.Digest) string {
-	etag := `"` + string(d) + `"`
-	values := []string{etag[1 : len(etag)-1], etag}
-	h["Docker-Content-Digest"] = values[0:1:1]
-	h["Etag"] = values[1:2:2]
-	return etag
-}
-
-func setLength(h http.Header, n int64) {
-	h["Content-Length"] = []string{strconv.FormatInt(n, 10)}
-}
-
-// writeJSON writes a whole body. Failing to write means that the client is
-// gone, of which net/http takes care.
-func writeJSON(w http.ResponseWriter, status int, contentType []string, body []byte) {
-	header := w.Header()
-	header["Content-Type"] = contentType
-	setLength(header, int64(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
-}
-
-// writeEmpty writes a status without body.
-func writeEmpty(w http.ResponseWriter, status int) {
-	header := w.Header()
-	setCommon(header)
-	if status != http.StatusNoContent {
-		header["Content-Length"] = zero
-	}
-	w.WriteHeader(status)
-}
-
-// setLocation sets Location to the path made of parts.
-func (h *Handler) setLocation(w http.ResponseWriter, r *http.Request, repo registry.Repo, endpoint, last string) {
-	w.Header()["Location"] = []string{h.baseURL(r) + "/v2/" + string(repo) + endpoint + last}
 }

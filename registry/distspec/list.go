@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/packhouse/packhouse/registry"
@@ -67,8 +68,7 @@ func writePage[T ~string](h *Handler, w http.ResponseWriter, r *http.Request, op
 	if more && n > 0 {
 		h.setNext(w, r, path, url.Values{"n": {strconv.Itoa(n)}, "last": {string(last)}})
 	}
-	setCommon(w.Header())
-	writeJSON(w, http.StatusOK, jsonType, append(b, closing...))
+	h.writeJSON(w, http.StatusOK, h.fixed.json, append(b, closing...))
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (h *Handler) setNext(w http.ResponseWriter, r *http.Request, path string, q
 func writeAll[T ~string](h *Handler, w http.ResponseWriter, r *http.Request, open string, list iter.Seq2[T, error]) error {
 	b := append(make([]byte, 0, 4<<10), open...)
 	start, begun := len(b), false
-	setCommon(w.Header())
+	h.setCommon(w.Header())
 	for name, err := range list {
 		if err != nil && !begun {
 			return err
@@ -90,12 +90,15 @@ func writeAll[T ~string](h *Handler, w http.ResponseWriter, r *http.Request, ope
 			h.log.LogAttrs(r.Context(), slog.LevelWarn, "list broke off", slog.Any("error", err))
 			panic(http.ErrAbortHandler)
 		}
+		if longest := len(name) + len(`,""`); cap(b)-len(b) < longest && cap(b) < listBuffer {
+			b = slices.Grow(b, listBuffer+longest-len(b)) // at once, not by doubling
+		}
 		b = appendName(b, start, name)
 		if len(b) < listBuffer {
 			continue
 		}
 		if !begun {
-			w.Header()["Content-Type"] = jsonType
+			w.Header()["Content-Type"] = h.fixed.json
 			begun = true
 		}
 		if _, err := w.Write(b); err != nil {
@@ -105,7 +108,7 @@ func writeAll[T ~string](h *Handler, w http.ResponseWriter, r *http.Request, ope
 	}
 	b = append(b, closing...)
 	if !begun {
-		writeJSON(w, http.StatusOK, jsonType, b)
+		h.writeJSON(w, http.StatusOK, h.fixed.json, b)
 		return nil
 	}
 	_, _ = w.Write(b)

@@ -8,18 +8,9 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/packhouse/packhouse/registry"
 )
-
-// contentTypes holds the header values of the manifests that are pulled most.
-var contentTypes = map[string][]string{
-	ocispec.MediaTypeImageManifest:   {ocispec.MediaTypeImageManifest},
-	ocispec.MediaTypeImageIndex:      {ocispec.MediaTypeImageIndex},
-	registry.MediaTypeDockerManifest: {registry.MediaTypeDockerManifest},
-	registry.MediaTypeDockerList:     {registry.MediaTypeDockerList},
-}
 
 // manifestGet answers GET and HEAD. The manifest is served as it was pushed,
 // whatever the client accepts: what else could be sent has another digest.
@@ -29,24 +20,21 @@ func (h *Handler) manifestGet(w http.ResponseWriter, r *http.Request, q Request)
 	header := w.Header()
 	if q.Digest != "" {
 		m, err = h.reg.Manifest(r.Context(), q.Repo, q.Digest)
-		header["Cache-Control"] = immutable
+		header["Cache-Control"] = h.fixed.immutable
 	} else {
 		m, err = h.reg.Tagged(r.Context(), q.Repo, q.Tag)
-		header["Cache-Control"] = noCache
+		header["Cache-Control"] = h.fixed.noCache
 	}
 	if err != nil {
 		return err
 	}
-	setCommon(header)
+	h.setCommon(header)
 	etag := setDigest(header, m.Digest)
-	if header["Content-Type"] = contentTypes[m.MediaType]; header["Content-Type"] == nil {
-		header["Content-Type"] = []string{m.MediaType}
-	}
 	if unchanged(r.Header, etag) {
-		delete(header, "Content-Type")
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	header["Content-Type"] = h.fixed.manifest(m.MediaType)
 	setLength(header, int64(len(m.Raw)))
 	w.WriteHeader(http.StatusOK)
 	if q.Kind == ManifestGet {
@@ -92,7 +80,7 @@ func (h *Handler) manifestPut(w http.ResponseWriter, r *http.Request, q Request)
 		}
 		header["Oci-Tag"] = values
 	}
-	writeEmpty(w, http.StatusCreated)
+	h.writeEmpty(w, http.StatusCreated)
 	return nil
 }
 
@@ -127,6 +115,6 @@ func (h *Handler) manifestDelete(w http.ResponseWriter, r *http.Request, q Reque
 	if err != nil {
 		return err
 	}
-	writeEmpty(w, http.StatusAccepted)
+	h.writeEmpty(w, http.StatusAccepted)
 	return nil
 }

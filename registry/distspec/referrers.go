@@ -53,8 +53,7 @@ func (h *Handler) referrers(w http.ResponseWriter, r *http.Request, q Request) e
 	}
 	b.WriteString(closing)
 	header := w.Header()
-	setCommon(header)
-	header["Cache-Control"] = noCache
+	header["Cache-Control"] = h.fixed.noCache
 	if q.ArtifactType != "" {
 		header["Oci-Filters-Applied"] = []string{"artifactType"}
 	}
@@ -65,6 +64,6 @@ func (h *Handler) referrers(w http.ResponseWriter, r *http.Request, q Request) e
 		}
 		h.setNext(w, r, "/v2/"+string(q.Repo)+"/referrers/"+string(q.Digest), query)
 	}
-	writeJSON(w, http.StatusOK, contentTypes[ocispec.MediaTypeImageIndex], b.Bytes())
+	h.writeJSON(w, http.StatusOK, h.fixed.manifest(ocispec.MediaTypeImageIndex), b.Bytes())
 	return nil
 }

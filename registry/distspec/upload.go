@@ -130,7 +130,7 @@ func (h *Handler) setProgress(w http.ResponseWriter, r *http.Request, repo regis
 
 func (h *Handler) writeProgress(w http.ResponseWriter, r *http.Request, repo registry.Repo, u registry.Upload, status int) {
 	h.setProgress(w, r, repo, u)
-	writeEmpty(w, status)
+	h.writeEmpty(w, status)
 }
 
 func (h *Handler) uploadCancel(w http.ResponseWriter, r *http.Request, q Request) error {
@@ -141,6 +141,6 @@ func (h *Handler) uploadCancel(w http.ResponseWriter, r *http.Request, q Request
 	if err := u.Abort(r.Context()); err != nil {
 		return err
 	}
-	writeEmpty(w, http.StatusNoContent)
+	h.writeEmpty(w, http.StatusNoContent)
 	return nil
 }

@@ -23,12 +23,12 @@ func Run(t *testing.T, open func(t *testing.T) registry.Registry) {
 		name  string
 		tests map[string]func(*testing.T, fixture)
 	}{
-		{"Blob", blobTests},
-		{"Upload", uploadTests},
-		{"Manifest", manifestTests},
-		{"Referrers", referrersTests},
-		{"Delete", deleteTests},
-		{"List", listTests},
+		{"Blob", blobTests()},
+		{"Upload", uploadTests()},
+		{"Manifest", manifestTests()},
+		{"Referrers", referrersTests()},
+		{"Delete", deleteTests()},
+		{"List", listTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
