@@ -83,6 +83,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 fsck found damag
 		repoCommand(),
 		tagCommand(),
 		gcCommand(),
+		fsckCommand(),
 		versionCommand(),
 	)
 	checkArguments(root)

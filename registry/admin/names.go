@@ -22,6 +22,7 @@ const (
 	TagHistory       Name[TagParams, []Period]           = "tag.history"
 	TagRestore       Name[TagRestoreParams, Restored]    = "tag.restore"
 	GC               Name[GCParams, engine.Collected]    = "gc"
+	Fsck             Name[FsckParams, engine.Report]     = "fsck"
 )
 
 // None is no parameters, or no result.
@@ -61,6 +62,11 @@ type TagRestoreParams struct {
 // GCParams say how to collect.
 type GCParams struct {
 	DryRun bool `json:"dry_run,omitempty"`
+}
+
+// FsckParams say how to check.
+type FsckParams struct {
+	Repair bool `json:"repair,omitempty"` // hide damaged blobs, delete orphans
 }
 
 // Affected counts repositories.

@@ -28,6 +28,7 @@ func Operations() []Operation {
 		operation(TagHistory, tagHistory),
 		operation(TagRestore, tagRestore),
 		operation(GC, collect),
+		operation(Fsck, check),
 	}
 }
 
@@ -147,6 +148,12 @@ func parseTag(repo, tag string) (registry.Repo, registry.Tag, error) {
 func collect(ctx context.Context, env *Env, p GCParams, progress Report) (engine.Collected, error) {
 	return env.Engine.Collect(ctx, engine.CollectOptions{DryRun: p.DryRun, Progress: func(done int64) {
 		progress(Progress{Phase: "collect", Done: done, Unit: "blobs"})
+	}})
+}
+
+func check(ctx context.Context, env *Env, p FsckParams, progress Report) (engine.Report, error) {
+	return env.Engine.Check(ctx, engine.CheckOptions{Repair: p.Repair, Progress: func(done, total int64) {
+		progress(Progress{Phase: "check", Done: done, Total: total, Unit: "bytes"})
 	}})
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
@@ -125,7 +126,9 @@ func (x *exchange) ReadFrom(src io.Reader) (n int64, err error) {
 	if !ok {
 		limited = &io.LimitedReader{R: src, N: 1<<63 - 1}
 	}
-	if _, isFile := limited.R.(*os.File); !isFile {
+	// What the net package asks for, too: an *os.File that io.Copy took from
+	// its WriteTo comes in a wrapper.
+	if _, isFile := limited.R.(syscall.Conn); !isFile {
 		return x.copy(src)
 	}
 	if x.request.Status == 0 {
