@@ -71,6 +71,9 @@ func (w *faultyWriter) Close() error {
 
 func (w *faultyWriter) Cancel(ctx context.Context) error {
 	w.event("cancel")
+	if err := ctx.Err(); err != nil {
+		return err // as a driver over a network does
+	}
 	return w.FileWriter.Cancel(ctx)
 }
 
@@ -159,6 +162,33 @@ func TestRemotePutError(t *testing.T) {
 	}
 	d.put = func(func() error) error { return lost }
 	wantError(t, "nothing done", s.Put(t.Context(), "/objects/ab/y", []byte("hello")), lost)
+}
+
+// TestCleanupOutlivesRequest: what a client broke off is removed although the
+// request's context is done.
+func TestCleanupOutlivesRequest(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(ctx context.Context, w *Writer) error{
+		"abort":  func(ctx context.Context, w *Writer) error { return w.Abort(ctx) },
+		"commit": func(ctx context.Context, w *Writer) error { return w.Commit(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, d := newFaulty(t, "filesystem")
+			d.commit = func(storagedriver.FileWriter) error { return context.Canceled }
+			ctx, cancel := context.WithCancel(t.Context())
+			w, err := s.Create(ctx, faultKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			if err := end(ctx, w); err != nil && name == "abort" {
+				t.Error(err)
+			}
+			_, err = s.Stat(t.Context(), faultKey)
+			wantError(t, "stat", err, ErrNotFound)
+		})
+	}
 }
 
 // TestFilesystemOrder is the durability of the filesystem: the file first,
