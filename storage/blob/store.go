@@ -8,12 +8,9 @@ import (
 	"strings"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/azure" // "azure"
 	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // "filesystem"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/gcs"        // "gcs"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"   // "inmemory"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/s3-aws"     // "s3aws"
 )
 
 // Segment is one object of a blob; a blob is its segments in order.
@@ -28,9 +25,11 @@ type Store struct {
 	local  *local // nil on remote drivers
 }
 
-// Open makes a store of the named driver of distribution (filesystem, s3aws,
-// gcs, azure, inmemory) with that driver's own parameters, as in
-// https://distribution.github.io/distribution/storage-drivers/. The filesystem
+// Open makes a store of the named driver of distribution with that driver's
+// own parameters, as in
+// https://distribution.github.io/distribution/storage-drivers/. Beside
+// filesystem and inmemory those drivers can be named that the program links
+// in; they register themselves. The filesystem
 // driver needs rootdirectory, under which Open makes the directories that
 // objects lie in.
 func Open(ctx context.Context, driver string, params map[string]any) (*Store, error) {
