@@ -90,8 +90,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 fsck found damag
 	return root
 }
 
-// checkArguments makes wrong arguments usage errors, on every command.
+// checkArguments makes wrong arguments usage errors, on every command; one that
+// only groups others shows its help.
 func checkArguments(cmd *cobra.Command) {
+	if cmd.HasSubCommands() {
+		cmd.DisableFlagsInUseLine = true // it takes none
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
