@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -130,7 +131,9 @@ func TestBlobBreaksOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := serveRegistry(t, ending{&registrytest.Memory{}, size, body}, distspec.Options{})
+			reg := ending{&registrytest.Memory{}, size, body}
+			wantAbort(t, reg)
+			c := serveRegistry(t, reg, distspec.Options{})
 			r, err := http.NewRequestWithContext(t.Context(), get, c.url+"/v2/acme/app/blobs/"+sha256OfNothing.String(), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -147,12 +150,25 @@ func TestBlobBreaksOff(t *testing.T) {
 	}
 }
 
+// wantAbort checks that it is not left to net/http, which compares lengths
+// only if there is one, to notice.
+func wantAbort(t *testing.T, reg registry.Registry) {
+	t.Helper()
+	defer func() {
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+			t.Errorf("the handler ends with %v, want %v", err, http.ErrAbortHandler)
+		}
+	}()
+	distspec.New(reg, distspec.Options{}).ServeHTTP(httptest.NewRecorder(),
+		httptest.NewRequestWithContext(t.Context(), get, "/v2/acme/app/blobs/"+sha256OfNothing.String(), nil))
+}
+
 func TestUpload(t *testing.T) {
 	t.Parallel()
 	c := serve(t, distspec.Options{})
 	const uploads = "/v2/acme/app/blobs/uploads/"
 	// begin opens a session, and returns its URL without query.
-	begin := func(query string) string {
+	begin := func(t *testing.T, query string) string {
 		t.Helper()
 		r := c.do(post, uploads+query, "")
 		location := r.header.Get("Location")
@@ -175,6 +191,7 @@ func TestUpload(t *testing.T) {
 	}
 	for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		t.Run("single POST "+a.String(), func(t *testing.T) {
+			t.Parallel()
 			for _, content := range []string{"single", ""} {
 				d := a.FromString(content)
 				c.do(post, uploads+"?digest="+d.String(), content).want(t, http.StatusCreated, created(d))
@@ -182,16 +199,18 @@ func TestUpload(t *testing.T) {
 			}
 		})
 		t.Run("POST, PUT "+a.String(), func(t *testing.T) {
+			t.Parallel()
 			for _, query := range []string{"", "?digest-algorithm=" + a.String()} {
 				for _, content := range []string{"post put", ""} {
 					d := a.FromString(content + query)
-					c.do(put, begin(query)+"?digest="+url.QueryEscape(d.String()), content+query).want(t, http.StatusCreated, created(d))
+					c.do(put, begin(t, query)+"?digest="+url.QueryEscape(d.String()), content+query).want(t, http.StatusCreated, created(d))
 					stored(t, d, content+query)
 				}
 			}
 		})
 		t.Run("chunks "+a.String(), func(t *testing.T) {
-			at, d := begin(""), a.FromString("one two three")
+			t.Parallel()
+			at, d := begin(t, ""), a.FromString("one two three")
 			c.do(patch, at, "one ", "Content-Range", "0-3").want(t, http.StatusAccepted, headers{"Location": at, "Range": "0-3", "Content-Length": "0"})
 			c.do(patch, at, "two ", "Content-Range", "4-7").want(t, http.StatusAccepted, headers{"Range": "0-7"})
 			for _, method := range []string{get, head} {
@@ -202,14 +221,16 @@ func TestUpload(t *testing.T) {
 			c.do(get, at, "").wantError(t, 404, registry.BlobUploadUnknown)
 		})
 		t.Run("stream "+a.String(), func(t *testing.T) {
-			at, d := begin(""), a.FromString("stream")
+			t.Parallel()
+			at, d := begin(t, ""), a.FromString("stream")
 			c.send(patch, at, struct{ io.Reader }{strings.NewReader("stream")}).want(t, http.StatusAccepted, headers{"Range": "0-5"})
 			c.do(put, at+"?digest="+d.String(), "").want(t, http.StatusCreated, created(d))
 			stored(t, d, "stream")
 		})
 	}
 	t.Run("out of order", func(t *testing.T) {
-		at, d := begin(""), digest.FromString("abcd")
+		t.Parallel()
+		at, d := begin(t, ""), digest.FromString("abcd")
 		c.do(patch, at, "x", "Content-Range", "1-1").want(t, http.StatusRequestedRangeNotSatisfiable, headers{"Location": at, "Range": "0-0"})
 		c.do(patch, at, "ab", "Content-Range", "0-1").want(t, http.StatusAccepted, nil)
 		for _, bad := range []string{"0-0", "1-1", "3-3", "99-99"} {
@@ -222,7 +243,8 @@ func TestUpload(t *testing.T) {
 		c.do(put, at+"?digest="+d.String(), "cd", "Content-Range", "2-3").want(t, http.StatusCreated, created(d))
 	})
 	t.Run("bad range", func(t *testing.T) {
-		at := begin("")
+		t.Parallel()
+		at := begin(t, "")
 		for _, bad := range []string{"", "0", "bytes 0-0/1", "1-0", "0-x"} {
 			c.do(patch, at, "x", "Content-Range", bad).wantError(t, 400, registry.BlobUploadInvalid)
 		}
@@ -231,26 +253,29 @@ func TestUpload(t *testing.T) {
 		c.do(get, at, "").want(t, http.StatusNoContent, headers{"Range": "0-0"})
 		// A chunked body shows only at its end that it is shorter or longer.
 		c.send(patch, at, struct{ io.Reader }{strings.NewReader("abc")}, "Content-Range", "0-3").wantError(t, 400, registry.SizeInvalid)
-		c.send(patch, begin(""), struct{ io.Reader }{strings.NewReader("abc")}, "Content-Range", "0-1").wantError(t, 400, registry.SizeInvalid)
-		at = begin("")
+		c.send(patch, begin(t, ""), struct{ io.Reader }{strings.NewReader("abc")}, "Content-Range", "0-1").wantError(t, 400, registry.SizeInvalid)
+		at = begin(t, "")
 		c.send(patch, at, struct{ io.Reader }{strings.NewReader("abc")}, "Content-Range", "0-2").want(t, http.StatusAccepted, headers{"Range": "0-2"})
 	})
 	t.Run("wrong digest", func(t *testing.T) {
-		d, at := digest.FromString("other").String(), begin("")
+		t.Parallel()
+		d, at := digest.FromString("other").String(), begin(t, "")
 		c.do(put, at+"?digest="+d, "x").wantError(t, 400, registry.DigestInvalid)
 		c.do(get, at, "").wantError(t, 404, registry.BlobUploadUnknown)
 		c.do(post, uploads+"?digest="+d, "x").wantError(t, 400, registry.DigestInvalid)
 		c.do(get, "/v2/acme/app/blobs/"+d, "").wantError(t, 404, registry.BlobUnknown)
 	})
 	t.Run("cancel", func(t *testing.T) {
-		at := begin("")
+		t.Parallel()
+		at := begin(t, "")
 		c.do(del, at, "").want(t, http.StatusNoContent, headers{"Content-Length": ""})
 		c.do(del, at, "").wantError(t, 404, registry.BlobUploadUnknown)
 		c.do(patch, at, "x").wantError(t, 404, registry.BlobUploadUnknown)
 		c.do(put, at+"?digest="+sha256OfNothing.String(), "").wantError(t, 404, registry.BlobUploadUnknown)
 	})
 	t.Run("of another repository", func(t *testing.T) {
-		c.do(patch, strings.Replace(begin(""), "acme/app", "acme/other", 1), "x").wantError(t, 404, registry.BlobUploadUnknown)
+		t.Parallel()
+		c.do(patch, strings.Replace(begin(t, ""), "acme/app", "acme/other", 1), "x").wantError(t, 404, registry.BlobUploadUnknown)
 	})
 }
 

@@ -20,7 +20,7 @@ type requestBody struct {
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.got += int64(n)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = &bodyError{err: err, got: b.got, want: b.want}
 	}
 	return n, err
@@ -79,7 +79,7 @@ func (e *exactReader) Read(p []byte) (int, error) {
 		n, err = int(e.left), e.mismatch("longer")
 	}
 	e.left -= int64(n)
-	if err == io.EOF && e.left > 0 {
+	if errors.Is(err, io.EOF) && e.left > 0 {
 		err = e.mismatch("shorter")
 	}
 	return n, err

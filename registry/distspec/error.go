@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -173,9 +174,7 @@ func detail(e *registry.Error, how rendering) any {
 	switch d := e.Detail.(type) {
 	case nil:
 	case map[string]any:
-		for k, v := range d {
-			m[k] = v
-		}
+		maps.Copy(m, d)
 	default:
 		m["detail"] = d
 	}

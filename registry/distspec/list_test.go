@@ -212,20 +212,21 @@ func (l large) Referrers(_ context.Context, _ registry.Repo, _ registry.Digest, 
 func TestReferrersPagesBySize(t *testing.T) {
 	t.Parallel()
 	const limit = 4 << 20
-	for _, tt := range []struct{ count, size, pages int }{{10, 1 << 20, 4}, {3, limit + 1, 3}, {10, 100, 1}} {
+	for _, tt := range []struct{ count, size, pages int }{{5, 3 << 19, 3}, {2, limit + 1, 2}, {10, 100, 1}} {
 		c := serveRegistry(t, large{&registrytest.Memory{}, tt.count, tt.size}, distspec.Options{})
 		target, seen, pages := "/v2/acme/app/referrers/"+sha256OfNothing.String()+"?artifactType=a/b", 0, 0
 		for target != "" {
 			r := c.do(get, target, "")
 			r.want(t, http.StatusOK, headers{"Oci-Filters-Applied": "artifactType"})
-			var x ocispec.Index
-			if err := json.Unmarshal([]byte(r.body), &x); err != nil {
-				t.Fatal(err)
+			on := strings.Count(r.body, `"digest":`)
+			if len(r.body) > limit && on > 1 {
+				t.Errorf("a page of %d referrers has %d bytes", on, len(r.body))
 			}
-			if len(r.body) > limit && len(x.Manifests) > 1 {
-				t.Errorf("a page of %d referrers has %d bytes", len(x.Manifests), len(r.body))
+			// Decoding megabytes is slow under the race detector.
+			if !strings.HasSuffix(r.body, `"}}]}`) || len(r.body) < limit/4 && !json.Valid([]byte(r.body)) {
+				t.Errorf("page %d is not JSON", pages)
 			}
-			seen += len(x.Manifests)
+			seen += on
 			pages++
 			target, _, _ = strings.Cut(strings.TrimPrefix(r.header.Get("Link"), "<"), ">")
 		}

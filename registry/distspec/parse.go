@@ -156,6 +156,7 @@ func (q *Request) setLast(escaped string) error {
 			return registry.E("distspec.Parse", registry.BlobUploadUnknown, nil, "there is no upload session %q: start again", shorten(last))
 		}
 		q.UploadID = last
+	default: // the path says no more
 	}
 	return err
 }

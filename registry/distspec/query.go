@@ -46,6 +46,7 @@ func (q *Request) setQuery(raw string) error {
 		// A plus sign that the client did not encode arrives as a space,
 		// which no media type has.
 		q.ArtifactType = strings.ReplaceAll(p.single("artifactType"), " ", "+")
+	default: // no parameter means anything
 	}
 	if p.err != nil {
 		return p.err

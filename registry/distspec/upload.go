@@ -2,6 +2,7 @@ package distspec
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -65,11 +66,11 @@ func (h *Handler) uploadStatus(w http.ResponseWriter, r *http.Request, q Request
 }
 
 func (h *Handler) uploadChunk(w http.ResponseWriter, r *http.Request, q Request) error {
-	return h.withUpload(w, r, q, func(u registry.Upload, content io.Reader, at int64) error {
+	return h.withUpload(w, r, q, func(ctx context.Context, u registry.Upload, content io.Reader, at int64) error {
 		if content == nil {
 			content = bytes.NewReader(nil)
 		}
-		if _, err := u.Append(r.Context(), content, at); err != nil {
+		if _, err := u.Append(ctx, content, at); err != nil {
 			return err
 		}
 		h.writeProgress(w, r, q.Repo, u, http.StatusAccepted)
@@ -78,8 +79,8 @@ func (h *Handler) uploadChunk(w http.ResponseWriter, r *http.Request, q Request)
 }
 
 func (h *Handler) uploadFinish(w http.ResponseWriter, r *http.Request, q Request) error {
-	return h.withUpload(w, r, q, func(u registry.Upload, content io.Reader, at int64) error {
-		d, err := u.Commit(r.Context(), content, at, q.Digest)
+	return h.withUpload(w, r, q, func(ctx context.Context, u registry.Upload, content io.Reader, at int64) error {
+		d, err := u.Commit(ctx, content, at, q.Digest)
 		if err != nil {
 			return err
 		}
@@ -88,10 +89,13 @@ func (h *Handler) uploadFinish(w http.ResponseWriter, r *http.Request, q Request
 	})
 }
 
+// uploadStep goes on with a session; see withUpload.
+type uploadStep func(ctx context.Context, u registry.Upload, content io.Reader, at int64) error
+
 // withUpload calls do with the session, the body and the offset that the
 // client believes it is at, -1 if it did not say. After RANGE_INVALID it adds
 // where the session is, so that the client can go on from there.
-func (h *Handler) withUpload(w http.ResponseWriter, r *http.Request, q Request, do func(registry.Upload, io.Reader, int64) error) error {
+func (h *Handler) withUpload(w http.ResponseWriter, r *http.Request, q Request, do uploadStep) error {
 	u, err := h.reg.ResumeUpload(r.Context(), q.Repo, q.UploadID)
 	if err != nil {
 		return err
@@ -110,7 +114,7 @@ func (h *Handler) withUpload(w http.ResponseWriter, r *http.Request, q Request, 
 		}
 		at = s.off
 	}
-	err = do(u, content, at)
+	err = do(r.Context(), u, content, at)
 	if errors.Is(err, registry.RangeInvalid) {
 		h.setProgress(w, r, q.Repo, u)
 	}

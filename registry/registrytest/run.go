@@ -19,6 +19,7 @@ import (
 // registry that refuses sparse manifests, allows everything to everybody and
 // has no limits below 1 MiB.
 func Run(t *testing.T, open func(t *testing.T) registry.Registry) {
+	t.Helper()
 	for _, group := range []struct {
 		name  string
 		tests map[string]func(*testing.T, fixture)

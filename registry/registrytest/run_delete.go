@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,9 +129,9 @@ func listTests() map[string]func(*testing.T, fixture) {
 			wantList(t, []registry.Tag{"0", "V1", "_", "v1", "v1.1", "v10", "v2"}, func(after registry.Tag) []registry.Tag {
 				return collect(t, f.Tags(t.Context(), repo, after))
 			}, map[registry.Tag]int{"1": 1, "v0": 3, "v1.0": 4, "w": 7})
-			for got := range f.Tags(t.Context(), repo, "") {
-				if got != "0" {
-					t.Errorf("first tag is %q", got)
+			for got, err := range f.Tags(t.Context(), repo, "") {
+				if got != "0" || err != nil {
+					t.Errorf("first tag is %q, %v", got, err)
 				}
 				break // a reader may stop
 			}
@@ -160,9 +161,7 @@ func wantList[T ~string](t *testing.T, want []T, list func(after T) []T, between
 	for i, name := range want {
 		starts[name] = i + 1
 	}
-	for name, i := range between {
-		starts[name] = i
-	}
+	maps.Copy(starts, between)
 	for after, i := range starts {
 		if diff := cmp.Diff(want[i:], list(after)); diff != "" {
 			t.Errorf("after %q (-want +got):\n%s", after, diff)
