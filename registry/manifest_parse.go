@@ -313,18 +313,3 @@ func (d *document) stringMap() map[string]string {
 	}
 	return m
 }
-
-// legalDigest is [ParseDigest] without its regular expression: a manifest may
-// hold thousands of digests.
-func legalDigest(s string) bool {
-	algorithm, hex, _ := strings.Cut(s, ":")
-	if !(algorithm == "sha256" && len(hex) == 64 || algorithm == "sha512" && len(hex) == 128) {
-		return false
-	}
-	for i := range len(hex) {
-		if c := hex[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}

@@ -145,12 +145,12 @@ func (q *Request) setLast(escaped string) error {
 	switch q.Kind {
 	case ManifestGet, ManifestHead, ManifestPut, ManifestDelete:
 		if strings.IndexByte(last, ':') >= 0 {
-			q.Digest, err = parseDigest(last)
+			q.Digest, err = registry.ParseDigest(last)
 		} else {
 			q.Tag, err = registry.ParseTag(last)
 		}
 	case BlobGet, BlobHead, BlobDelete, Referrers:
-		q.Digest, err = parseDigest(last)
+		q.Digest, err = registry.ParseDigest(last)
 	case UploadStatus, UploadChunk, UploadFinish, UploadCancel:
 		if !legalUploadID(last) {
 			return registry.E("distspec.Parse", registry.BlobUploadUnknown, nil, "there is no upload session %q: start again", shorten(last))
@@ -175,21 +175,6 @@ func legalUploadID(s string) bool {
 		}
 	}
 	return true
-}
-
-// parseDigest is [registry.ParseDigest] with a short way for the common case.
-func parseDigest(s string) (registry.Digest, error) {
-	const prefix, hexLength = "sha256:", 64
-	if len(s) == len(prefix)+hexLength && s[:len(prefix)] == prefix {
-		i := len(prefix)
-		for i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'f') {
-			i++
-		}
-		if i == len(s) {
-			return registry.Digest(s), nil
-		}
-	}
-	return registry.ParseDigest(s)
 }
 
 // shorten keeps a client's own words short in the sentence sent back.

@@ -42,7 +42,7 @@ func (q *Request) setQuery(raw string) error {
 		q.Last = last(&p, registry.ParseRepo)
 	case Referrers:
 		q.N = p.count()
-		q.Last = last(&p, parseDigest)
+		q.Last = last(&p, registry.ParseDigest)
 		// A plus sign that the client did not encode arrives as a space,
 		// which no media type has.
 		q.ArtifactType = strings.ReplaceAll(p.single("artifactType"), " ", "+")
@@ -98,7 +98,7 @@ func (p *parameters) digest(name string) registry.Digest {
 	if s == "" {
 		return ""
 	}
-	d, err := parseDigest(s)
+	d, err := registry.ParseDigest(s)
 	p.fail(err)
 	return d
 }
