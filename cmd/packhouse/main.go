@@ -84,6 +84,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 fsck found damag
 		tagCommand(),
 		gcCommand(),
 		fsckCommand(),
+		adoptCommand(),
 		versionCommand(),
 	)
 	checkArguments(root)

@@ -26,6 +26,9 @@ import (
 type operator struct {
 	*settings
 	json bool
+	// fresh, unless nil, lets the command work in a directory that no
+	// registry was in, or says why it does not.
+	fresh func(config.Config) error
 }
 
 // newOperator adds the flags of such a command.
@@ -42,7 +45,7 @@ func operate[P, R any](ctx context.Context, o *operator, n admin.Name[P, R], par
 	if err != nil {
 		return result, err
 	}
-	caller, done, err := callerFor(ctx, c, o.cmd.ErrOrStderr())
+	caller, done, err := o.caller(ctx, c)
 	if err != nil {
 		return result, err
 	}
@@ -50,13 +53,13 @@ func operate[P, R any](ctx context.Context, o *operator, n admin.Name[P, R], par
 	progress := newProgress(o.cmd.ErrOrStderr())
 	result, err = admin.Call(ctx, caller, n, params, progress.report)
 	progress.finish()
-	if e, ok := errors.AsType[*registry.Error](err); ok && e.Err == nil {
-		return result, errors.New(e.Message) // said for people already
+	if e, ok := errors.AsType[*registry.Error](err); ok {
+		return result, admin.Cause(e)
 	}
 	return result, err
 }
 
-func callerFor(ctx context.Context, c config.Config, stderr io.Writer) (_ admin.Caller, done func() error, err error) {
+func (o *operator) caller(ctx context.Context, c config.Config) (_ admin.Caller, done func() error, err error) {
 	remote, ok, err := admin.Dial(ctx, c.Data)
 	if err != nil {
 		return nil, nil, err
@@ -65,17 +68,22 @@ func callerFor(ctx context.Context, c config.Config, stderr io.Writer) (_ admin.
 		return remote, func() error { return nil }, nil
 	}
 	if _, err := os.Stat(filepath.Join(c.Data, "packhouse.db")); errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("there is no registry in %s: name its directory with --data, or start one with `packhouse serve`", c.Data)
+		if o.fresh == nil {
+			return nil, nil, fmt.Errorf("there is no registry in %s: name its directory with --data, or start one with `packhouse serve`", c.Data)
+		}
+		if err := o.fresh(c); err != nil {
+			return nil, nil, err
+		}
 	}
 	level, err := obs.ParseLevel("warn")
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := server.Open(ctx, c, obs.NewLogger(stderr, level, c.Log.Format))
+	b, err := server.Open(ctx, c, obs.NewLogger(o.cmd.ErrOrStderr(), level, c.Log.Format))
 	if err != nil {
 		return nil, nil, err
 	}
-	return admin.Local{Env: &admin.Env{Engine: b.Engine, DataDir: b.Dir.Path()}}, b.Close, nil
+	return admin.Local{Env: &admin.Env{Engine: b.Engine}}, b.Close, nil
 }
 
 // print writes v as JSON if that was asked for, else what text writes.
@@ -117,7 +125,7 @@ func when(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.Local().Format("2006-01-02 15:04:05")
+	return t.Local().Format(time.RFC3339)
 }
 
 // size writes a number of bytes for people.

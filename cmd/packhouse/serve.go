@@ -77,7 +77,7 @@ func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Ou
 	if err != nil {
 		return nil, err
 	}
-	env := &admin.Env{Engine: b.Engine, DataDir: b.Dir.Path()}
+	env := &admin.Env{Engine: b.Engine}
 	metrics := obs.NewMetrics(build())
 	metrics.Cache(b.Engine.CacheStats)
 	o := server.Options{

@@ -24,9 +24,8 @@ import (
 	"github.com/packhouse/packhouse/storage/meta"
 )
 
-func environment(t *testing.T) *admin.Env {
+func environment(t *testing.T, dir string) *admin.Env {
 	t.Helper()
-	dir := t.TempDir()
 	m, err := meta.Open(t.Context(), meta.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +48,7 @@ func environment(t *testing.T) *admin.Env {
 			t.Error(err)
 		}
 	})
-	return &admin.Env{Engine: e, DataDir: dir}
+	return &admin.Env{Engine: e}
 }
 
 // push makes one image under repo:tag; note makes its bytes differ.
@@ -80,20 +79,21 @@ func callers(t *testing.T, test func(t *testing.T, env *admin.Env, c admin.Calle
 	t.Helper()
 	t.Run("local", func(t *testing.T) {
 		t.Parallel()
-		env := environment(t)
+		env := environment(t, t.TempDir())
 		test(t, env, admin.Local{Env: env})
 	})
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
-		env := environment(t)
-		test(t, env, remote(t, env))
+		dir := t.TempDir()
+		env := environment(t, dir)
+		test(t, env, remote(t, env, dir))
 	})
 }
 
-func remote(t *testing.T, env *admin.Env) *admin.Remote {
+func remote(t *testing.T, env *admin.Env, dir string) *admin.Remote {
 	t.Helper()
-	serve(t, env.DataDir, admin.NewHandler(env, 1<<20, slog.New(slog.DiscardHandler)))
-	r, ok, err := admin.Dial(t.Context(), env.DataDir)
+	serve(t, dir, admin.NewHandler(env, 1<<20, slog.New(slog.DiscardHandler)))
+	r, ok, err := admin.Dial(t.Context(), dir)
 	if err != nil || !ok {
 		t.Fatalf("dial: %v, %v", ok, err)
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -86,10 +87,21 @@ func (l *lines) put(v line) {
 	_ = l.flush.Flush()
 }
 
+// Cause is what an operator wants to know of err: the foreign error inside an
+// internal one, the sentence of any other.
+func Cause(e *registry.Error) error {
+	if e.Code == registry.Internal && e.Err != nil {
+		return e.Err
+	}
+	return errors.New(e.Message)
+}
+
 func (l *lines) fail(ctx context.Context, log *slog.Logger, err error) {
 	e := registry.Public(err)
+	message := e.Message
 	if e.Code == registry.Internal {
 		log.ErrorContext(ctx, "operation failed", "error", err)
+		message = Cause(e).Error() // whoever may use the socket may read the log
 	}
-	l.write(line{Error: &wireError{Code: e.Code, Message: e.Message, Detail: e.Detail}})
+	l.write(line{Error: &wireError{Code: e.Code, Message: message, Detail: e.Detail}})
 }

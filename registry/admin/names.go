@@ -9,20 +9,21 @@ import (
 
 // The operations, each with what it takes and returns.
 const (
-	NamespaceList    Name[None, []Namespace]             = "namespace.list"
-	NamespaceShow    Name[NamespaceParams, []Repository] = "namespace.show"
-	NamespaceDelete  Name[NamespaceParams, Affected]     = "namespace.delete"
-	NamespaceRestore Name[NamespaceParams, Affected]     = "namespace.restore"
-	NamespacePurge   Name[NamespaceParams, Affected]     = "namespace.purge"
-	RepoList         Name[RepoListParams, []Repository]  = "repo.list"
-	RepoShow         Name[RepoParams, Details]           = "repo.show"
-	RepoDelete       Name[RepoParams, None]              = "repo.delete"
-	RepoRestore      Name[RepoParams, None]              = "repo.restore"
-	RepoPurge        Name[RepoParams, None]              = "repo.purge"
-	TagHistory       Name[TagParams, []Period]           = "tag.history"
-	TagRestore       Name[TagRestoreParams, Restored]    = "tag.restore"
-	GC               Name[GCParams, engine.Collected]    = "gc"
-	Fsck             Name[FsckParams, engine.Report]     = "fsck"
+	NamespaceList    Name[None, []Namespace]               = "namespace.list"
+	NamespaceShow    Name[NamespaceParams, []Repository]   = "namespace.show"
+	NamespaceDelete  Name[NamespaceParams, Affected]       = "namespace.delete"
+	NamespaceRestore Name[NamespaceParams, Affected]       = "namespace.restore"
+	NamespacePurge   Name[NamespaceParams, Affected]       = "namespace.purge"
+	RepoList         Name[RepoListParams, []Repository]    = "repo.list"
+	RepoShow         Name[RepoParams, Details]             = "repo.show"
+	RepoDelete       Name[RepoParams, None]                = "repo.delete"
+	RepoRestore      Name[RepoParams, None]                = "repo.restore"
+	RepoPurge        Name[RepoParams, None]                = "repo.purge"
+	TagHistory       Name[TagParams, []Period]             = "tag.history"
+	TagRestore       Name[TagRestoreParams, Restored]      = "tag.restore"
+	GC               Name[GCParams, engine.Collected]      = "gc"
+	Fsck             Name[FsckParams, engine.Report]       = "fsck"
+	Adopt            Name[AdoptParams, engine.AdoptReport] = "adopt"
 )
 
 // None is no parameters, or no result.
@@ -67,6 +68,12 @@ type GCParams struct {
 // FsckParams say how to check.
 type FsckParams struct {
 	Repair bool `json:"repair,omitempty"` // hide damaged blobs, delete orphans
+}
+
+// AdoptParams say how to take over the registry in the data directory.
+type AdoptParams struct {
+	DryRun bool `json:"dry_run,omitempty"`
+	Verify bool `json:"verify,omitempty"` // hash every blob
 }
 
 // Affected counts repositories.

@@ -11,11 +11,7 @@ import (
 )
 
 // Env is what operations work on.
-type Env struct {
-	Engine *engine.Engine
-	// DataDir is where the content of an adopted registry lies too.
-	DataDir string
-}
+type Env struct{ Engine *engine.Engine }
 
 // Progress says how far long work has come.
 type Progress struct {

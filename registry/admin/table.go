@@ -29,6 +29,7 @@ func Operations() []Operation {
 		operation(TagRestore, tagRestore),
 		operation(GC, collect),
 		operation(Fsck, check),
+		operation(Adopt, adopt),
 	}
 }
 
@@ -154,6 +155,12 @@ func collect(ctx context.Context, env *Env, p GCParams, progress Report) (engine
 func check(ctx context.Context, env *Env, p FsckParams, progress Report) (engine.Report, error) {
 	return env.Engine.Check(ctx, engine.CheckOptions{Repair: p.Repair, Progress: func(done, total int64) {
 		progress(Progress{Phase: "check", Done: done, Total: total, Unit: "bytes"})
+	}})
+}
+
+func adopt(ctx context.Context, env *Env, p AdoptParams, progress Report) (engine.AdoptReport, error) {
+	return env.Engine.Adopt(ctx, engine.AdoptOptions{DryRun: p.DryRun, Verify: p.Verify, Progress: func(done, total int64) {
+		progress(Progress{Phase: "adopt", Done: done, Total: total, Unit: "links"})
 	}})
 }
 
