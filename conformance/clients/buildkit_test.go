@@ -27,9 +27,12 @@ func TestBuildKitCache(t *testing.T) {
 		if r.tls() {
 			transport = []string{"--ca-file", r.CACert}
 		}
-		for what, asIndex := range map[string]bool{"cache as an index": true, "cache as an image manifest": false} {
-			t.Run(what, func(t *testing.T) {
-				repo, tag := "buildkit/cache", map[bool]string{true: "index", false: "image"}[asIndex]
+		for _, tt := range []struct {
+			use, tag string
+			asIndex  bool
+		}{{"cache as an index", "index", true}, {"cache as an image manifest", "image", false}} {
+			t.Run(tt.use, func(t *testing.T) {
+				repo, tag, asIndex := "buildkit/cache", tt.tag, tt.asIndex
 				want := r.pushBuildCache(t, repo, tag, asIndex)
 				body, _ := r.content(t, "/v2/"+repo+"/manifests/"+tag)
 				equal(t, "stored", digest.FromBytes(body).String(), want)

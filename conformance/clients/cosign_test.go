@@ -43,7 +43,7 @@ func newCosigner(t *testing.T, r *registry, path, repo string) cosigner {
 	return cosigner{registry: r, path: path, image: refs["signed"], other: refs["unsigned"], repo: repo}
 }
 
-func (c cosigner) do(t *testing.T, args ...string) string {
+func (c cosigner) cosign(t *testing.T, args ...string) string {
 	t.Helper()
 	return c.run(t, append([]string{c.path}, args...)...)
 }
@@ -56,7 +56,7 @@ func (c cosigner) tag(suffix string) string {
 
 func (c cosigner) referrers(t *testing.T, artifactType string) int {
 	t.Helper()
-	_, body := c.registry.do(t, "GET", "/v2/"+c.repo+"/referrers/"+c.image[len(c.Host+"/"+c.repo+"@"):], nil, nil)
+	_, body := c.do(t, "GET", "/v2/"+c.repo+"/referrers/"+c.image[len(c.Host+"/"+c.repo+"@"):], nil, nil)
 	n := 0
 	for _, d := range decode[orasList](t, string(body)).Manifests {
 		c.whole(t, c.repo, d.Digest)
@@ -73,48 +73,48 @@ func TestCosign2(t *testing.T) {
 	overHTTPAndTLS(t, "cosign", version, func(t *testing.T, r *registry) {
 		c := newCosigner(t, r, path, "cosign/two")
 		t.Run("sign and verify with a key pair", func(t *testing.T) {
-			c.do(t, "sign", "--yes", "--key=key.key", "--tlog-upload=false", c.image)
-			c.do(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", c.image)
+			c.cosign(t, "sign", "--yes", "--key=key.key", "--tlog-upload=false", c.image)
+			c.cosign(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", c.image)
 			c.whole(t, c.repo, c.tag(".sig"))
 			c.refuse(t, path, "verify", "--key=stranger.pub", "--insecure-ignore-tlog", c.image)
 			c.refuse(t, path, "verify", "--key=key.pub", "--insecure-ignore-tlog", c.other)
 		})
 		t.Run("two signers of one image", func(t *testing.T) {
-			c.do(t, "sign", "--yes", "--key=stranger.key", "--tlog-upload=false", c.image)
+			c.cosign(t, "sign", "--yes", "--key=stranger.key", "--tlog-upload=false", c.image)
 			equal(t, "layers of the signature manifest", len(c.whole(t, c.repo, c.tag(".sig")).Layers), 2)
-			c.do(t, "verify", "--key=stranger.pub", "--insecure-ignore-tlog", c.image)
+			c.cosign(t, "verify", "--key=stranger.pub", "--insecure-ignore-tlog", c.image)
 		})
 		t.Run("attest and verify-attestation", func(t *testing.T) {
-			c.do(t, "attest", "--yes", "--key=key.key", "--tlog-upload=false", "--type=slsaprovenance1", "--predicate=slsa.json", c.image)
-			c.do(t, "attest", "--yes", "--key=key.key", "--tlog-upload=false", "--type=cyclonedx", "--predicate=bom.json", c.image)
-			c.do(t, "verify-attestation", "--key=key.pub", "--insecure-ignore-tlog", "--type=slsaprovenance1", c.image)
-			c.do(t, "verify-attestation", "--key=key.pub", "--insecure-ignore-tlog", "--type=cyclonedx", c.image)
+			c.cosign(t, "attest", "--yes", "--key=key.key", "--tlog-upload=false", "--type=slsaprovenance1", "--predicate=slsa.json", c.image)
+			c.cosign(t, "attest", "--yes", "--key=key.key", "--tlog-upload=false", "--type=cyclonedx", "--predicate=bom.json", c.image)
+			c.cosign(t, "verify-attestation", "--key=key.pub", "--insecure-ignore-tlog", "--type=slsaprovenance1", c.image)
+			c.cosign(t, "verify-attestation", "--key=key.pub", "--insecure-ignore-tlog", "--type=cyclonedx", c.image)
 			equal(t, "layers of the attestation manifest", len(c.whole(t, c.repo, c.tag(".att")).Layers), 2)
 		})
 		t.Run("attach sbom and download it", func(t *testing.T) {
-			c.do(t, "attach", "sbom", "--sbom=bom.json", "--type=cyclonedx", c.image)
-			contains(t, c.do(t, "download", "sbom", c.image), cycloneDX)
+			c.cosign(t, "attach", "sbom", "--sbom=bom.json", "--type=cyclonedx", c.image)
+			contains(t, c.cosign(t, "download", "sbom", c.image), cycloneDX)
 		})
 		t.Run("tree", func(t *testing.T) {
-			contains(t, c.do(t, "tree", c.image), c.tag(".sig"), c.tag(".att"), c.tag(".sbom"))
+			contains(t, c.cosign(t, "tree", c.image), c.tag(".sig"), c.tag(".att"), c.tag(".sbom"))
 		})
 		t.Run("copy with signatures", func(t *testing.T) {
-			c.do(t, "copy", c.image, c.Host+"/cosign/copied:v1")
-			c.do(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", c.Host+"/cosign/copied:v1")
+			c.cosign(t, "copy", c.image, c.Host+"/cosign/copied:v1")
+			c.cosign(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", c.Host+"/cosign/copied:v1")
 		})
 		t.Run("sign and verify as an OCI 1.1 referrer", func(t *testing.T) {
 			c.env = append(c.env, "COSIGN_EXPERIMENTAL=1")
-			c.do(t, "sign", "--yes", "--key=key.key", "--tlog-upload=false", "--registry-referrers-mode=oci-1-1", c.image)
-			c.do(t, "verify", "--experimental-oci11", "--key=key.pub", "--insecure-ignore-tlog", c.image)
+			c.cosign(t, "sign", "--yes", "--key=key.key", "--tlog-upload=false", "--registry-referrers-mode=oci-1-1", c.image)
+			c.cosign(t, "verify", "--experimental-oci11", "--key=key.pub", "--insecure-ignore-tlog", c.image)
 			equal(t, "referrers", c.referrers(t, "application/vnd.dev.cosign.artifact.sig.v1+json"), 1)
 		})
 		t.Run("clean", func(t *testing.T) {
-			c.do(t, "clean", "--force", c.image)
+			c.cosign(t, "clean", "--force", c.image)
 			c.gone(t, "/v2/"+c.repo+"/manifests/"+c.tag(".sig"))
 		})
 		t.Run("sign and verify in the bundle format", func(t *testing.T) {
-			c.do(t, "sign", "--yes", "--key=key.key", "--tlog-upload=false", "--new-bundle-format", c.image)
-			c.do(t, "verify", "--new-bundle-format", "--trusted-root=trusted-root.json", "--key=key.pub", "--insecure-ignore-tlog", c.image)
+			c.cosign(t, "sign", "--yes", "--key=key.key", "--tlog-upload=false", "--new-bundle-format", c.image)
+			c.cosign(t, "verify", "--new-bundle-format", "--trusted-root=trusted-root.json", "--key=key.pub", "--insecure-ignore-tlog", c.image)
 			equal(t, "bundles", c.referrers(t, bundleType), 1)
 		})
 	})
@@ -127,19 +127,19 @@ func TestCosign3(t *testing.T) {
 		c := newCosigner(t, r, path, "cosign/three")
 		offline := []string{"--yes", "--key=key.key", "--signing-config=signing-config.json", "--trusted-root=trusted-root.json"}
 		t.Run("sign and verify with a key pair", func(t *testing.T) {
-			c.do(t, append(append([]string{"sign"}, offline...), "-a", "team=core", c.image)...)
-			c.do(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", "-a", "team=core", c.image)
+			c.cosign(t, append(append([]string{"sign"}, offline...), "-a", "team=core", c.image)...)
+			c.cosign(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", "-a", "team=core", c.image)
 			equal(t, "bundles", c.referrers(t, bundleType), 1)
 			c.refuse(t, path, "verify", "--key=stranger.pub", "--insecure-ignore-tlog", c.image)
 			c.refuse(t, path, "verify", "--key=key.pub", "--insecure-ignore-tlog", c.other)
 		})
 		t.Run("attest and verify-attestation", func(t *testing.T) {
-			c.do(t, append(append([]string{"attest"}, offline...), "--type=slsaprovenance1", "--predicate=slsa.json", c.image)...)
-			c.do(t, "verify-attestation", "--key=key.pub", "--insecure-ignore-tlog", "--type=slsaprovenance1", c.image)
+			c.cosign(t, append(append([]string{"attest"}, offline...), "--type=slsaprovenance1", "--predicate=slsa.json", c.image)...)
+			c.cosign(t, "verify-attestation", "--key=key.pub", "--insecure-ignore-tlog", "--type=slsaprovenance1", c.image)
 			equal(t, "bundles", c.referrers(t, bundleType), 2)
 		})
 		t.Run("tree", func(t *testing.T) {
-			contains(t, c.do(t, "tree", c.image), "https://sigstore.dev/cosign/sign/v1", "https://slsa.dev/provenance/v1")
+			contains(t, c.cosign(t, "tree", c.image), "https://sigstore.dev/cosign/sign/v1", "https://slsa.dev/provenance/v1")
 		})
 		t.Run("copied by oras with its bundles", func(t *testing.T) {
 			oras, _ := goTool(t, "oras")
@@ -148,12 +148,12 @@ func TestCosign3(t *testing.T) {
 				flags = []string{"--from-ca-file", r.CACert, "--to-ca-file", r.CACert}
 			}
 			r.run(t, append([]string{oras, "copy", "-r", c.image, r.Host + "/cosign/moved:v1"}, flags...)...)
-			c.do(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", r.Host+"/cosign/moved:v1")
+			c.cosign(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", r.Host+"/cosign/moved:v1")
 		})
 		t.Run("sign and verify in the legacy format", func(t *testing.T) {
 			legacy := []string{"sign", "--yes", "--key=key.key", "--use-signing-config=false", "--tlog-upload=false", "--new-bundle-format=false"}
-			c.do(t, append(legacy, c.other)...)
-			c.do(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", "--new-bundle-format=false", c.other)
+			c.cosign(t, append(legacy, c.other)...)
+			c.cosign(t, "verify", "--key=key.pub", "--insecure-ignore-tlog", "--new-bundle-format=false", c.other)
 		})
 	})
 }

@@ -7,12 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -135,126 +132,4 @@ func (s *Server) Client() *http.Client {
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 	}
 	return &http.Client{Transport: transport}
-}
-
-func (s *Server) addrFile() string { return filepath.Join(s.Data, "addr") }
-
-func (s *Server) command(ctx context.Context, o Options) ([]string, error) {
-	binary := o.Binary
-	if binary == "" {
-		var err error
-		if binary, err = Binary(ctx); err != nil {
-			return nil, err
-		}
-	}
-	addr := o.Addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	args := append([]string{}, o.Wrap...)
-	args = append(args, binary, "serve", "--data", s.Data, "--addr", addr, "--metrics-addr", "127.0.0.1:0")
-	if o.TLS {
-		pair, err := certificates(s.Data + ".tls")
-		if err != nil {
-			return nil, err
-		}
-		s.CACert = pair.authority
-		args = append(args, "--tls-cert", pair.cert, "--tls-key", pair.key)
-	}
-	return append(args, o.Args...), nil
-}
-
-func (s *Server) exec(args, env []string) error {
-	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	s.cmd = exec.Command(args[0], args[1:]...)
-	s.cmd.Env = append(os.Environ(), env...)
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	go func() {
-		// The parent-death signal follows the thread that forked: keep that thread until the child is gone.
-		runtime.LockOSThread()
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.err = s.cmd.Wait()
-			close(s.done)
-		}
-		_ = log.Close()
-	}()
-	return <-started
-}
-
-// signal reaches the whole process group, so that a wrapping command does not shield the server.
-func (s *Server) signal(sig syscall.Signal) error {
-	err := syscall.Kill(-s.cmd.Process.Pid, sig)
-	if errors.Is(err, syscall.ESRCH) {
-		return nil
-	}
-	return err
-}
-
-func (s *Server) awaitAnswer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	var last error
-	for {
-		if last = s.answers(ctx); last == nil {
-			return nil
-		}
-		select {
-		case <-s.done:
-			return fmt.Errorf("the server ended before it answered: %v", s.err)
-		case <-ctx.Done():
-			return fmt.Errorf("no answer: %w (%w)", last, ctx.Err())
-		case <-tick.C:
-		}
-	}
-}
-
-func (s *Server) answers(ctx context.Context) error {
-	if s.URL == "" {
-		if err := s.readAddr(); err != nil {
-			return err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v2/", nil)
-	if err != nil {
-		return err
-	}
-	client := s.Client()
-	defer client.CloseIdleConnections()
-	res, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusUnauthorized {
-		return fmt.Errorf("GET /v2/ answered %s", res.Status)
-	}
-	return nil
-}
-
-func (s *Server) readAddr() error {
-	content, err := os.ReadFile(s.addrFile())
-	if err != nil {
-		return err
-	}
-	// Both lines end with a newline: a file that is half written is read again.
-	lines := strings.Split(string(content), "\n")
-	if len(lines) < 2 {
-		return errors.New("the address file is not complete yet")
-	}
-	base, err := url.Parse(strings.TrimRight(lines[0], "/"))
-	if err != nil {
-		return err
-	}
-	s.Host, s.MetricsURL = base.Host, strings.TrimRight(lines[1], "/")
-	s.URL = base.String()
-	return nil
 }

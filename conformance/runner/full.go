@@ -9,28 +9,11 @@ import (
 	"strings"
 )
 
-func crash(ctx context.Context, e *environment) []result {
-	out, err := e.command(ctx, "crash", e.module, nil, "go", "test", "-json", "-count=1", "-timeout=20m", "./crash")
-	return crashResults(out, err)
-}
-
 func crashFull(ctx context.Context, e *environment) []result {
-	out, err := e.command(ctx, "crash-full", e.module, nil, "go", "test", "-json", "-count=1", "-timeout=3h", "./crash", "-full")
-	results := crashResults(out, err)
+	out, results := e.goTest(ctx, "crash-full", "3h", "./crash", "-full")
 	return append(results, measure("results/crash.md", func() (string, error) {
 		return "", e.writeResult(ctx, "crash", "go test ./crash -full", crashReport(out, results))
 	}))
-}
-
-func crashResults(out []byte, err error) []result {
-	results := verdicts(parseEvents(out), 1)
-	for i := range results {
-		results[i].name = "crash " + strings.TrimPrefix(results[i].name, "Test")
-	}
-	if len(results) == 0 {
-		return []result{{name: "crash", err: errors.Join(errors.New("no crash test ran"), err)}}
-	}
-	return results
 }
 
 // crashReport is a table of the tests, and below it what each of them logged: that is where their figures are.

@@ -80,14 +80,13 @@ func failureText(id string, ended map[string]event, printed map[string]*strings.
 }
 
 func vet(ctx context.Context, e *environment) []result {
-	var results []result
-	for name, dir := range map[string]string{"vet": e.root, "vet conformance": e.module} {
-		results = append(results, measure(name, func() (string, error) {
+	goVet := func(name, dir string) result {
+		return measure(name, func() (string, error) {
 			_, err := e.command(ctx, strings.ReplaceAll(name, " ", "-"), dir, nil, "go", "vet", "./...")
 			return "", err
-		}))
+		})
 	}
-	return results
+	return []result{goVet("vet", e.root), goVet("vet conformance", e.module)}
 }
 
 func unitTests(ctx context.Context, e *environment) []result {
@@ -131,6 +130,33 @@ func countTests(out []byte, failure error) (string, error) {
 		return note, errors.New("no test was found")
 	}
 	return note, nil
+}
+
+func adopt(ctx context.Context, e *environment) []result {
+	if err := e.awaitTools(); err != nil {
+		return []result{{name: "adopt", err: err}}
+	}
+	_, results := e.goTest(ctx, "adopt", "10m", "./adopt")
+	return results
+}
+
+func crash(ctx context.Context, e *environment) []result {
+	_, results := e.goTest(ctx, "crash", "20m", "./crash")
+	return results
+}
+
+// goTest runs one of this module's test packages and makes a result of every test.
+func (e *environment) goTest(ctx context.Context, name, timeout string, args ...string) ([]byte, []result) {
+	out, err := e.command(ctx, name, e.module, nil,
+		append([]string{"go", "test", "-json", "-count=1", "-timeout=" + timeout}, args...)...)
+	results := verdicts(parseEvents(out), 1)
+	for i := range results {
+		results[i].name = name + " " + strings.TrimPrefix(results[i].name, "Test")
+	}
+	if len(results) == 0 {
+		return out, []result{{name: name, err: errors.Join(errors.New("no test ran"), err)}}
+	}
+	return out, results
 }
 
 func fuzz(ctx context.Context, e *environment) []result {

@@ -74,7 +74,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer cancel()
 	for _, s := range steps {
 		e.packages = append(e.packages, s.packages...)
-		e.pinned = append(e.pinned, s.tools...)
+		for _, t := range s.tools {
+			if !slices.Contains(e.pinned, t) {
+				e.pinned = append(e.pinned, t)
+			}
+		}
 	}
 	for _, s := range steps {
 		e.begin(s.name)
@@ -115,6 +119,7 @@ func allSteps() []step {
 		{name: "fuzz", what: "every fuzz target for $FUZZTIME", run: fuzz},
 		{name: "oci", what: "the official OCI conformance suite, everything on", run: suites},
 		{name: "crash", what: "killed, powered off, full and hostile: the short tier", run: crash},
+		{name: "adopt", what: "the data directory of a real distribution registry is taken over", tools: tools.Peers(), run: adopt},
 		{name: "clients", what: "real clients over plain HTTP and TLS; writes conformance/README.md", tools: tools.Clients(), run: clients},
 		{name: "crash-full", what: "the crash tests at the size of the published figures", long: true, run: crashFull},
 		{name: "bench", what: "the benchmarks beside their peers", long: true, packages: tools.DebianPeers(), tools: tools.Peers(), run: bench},

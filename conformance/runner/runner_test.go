@@ -97,8 +97,8 @@ func TestChoose(t *testing.T) {
 		only string
 		want string
 	}{
-		{"the short tier", false, "", "setup build vet unit fuzz oci crash clients"},
-		{"the long tier", true, "", "setup build vet unit fuzz oci clients crash-full bench"},
+		{"the short tier", false, "", "setup build vet unit fuzz oci crash adopt clients"},
+		{"the long tier", true, "", "setup build vet unit fuzz oci adopt clients crash-full bench"},
 		{"one step and what it needs", false, "oci", "setup build oci"},
 		{"a long step by name", false, "bench,vet", "setup build vet bench"},
 	} {

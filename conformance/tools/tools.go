@@ -41,7 +41,7 @@ func Clients() []Tool {
 	}
 }
 
-// Peers lists the Go tools that only the benchmarks need.
+// Peers lists the registries that Packhouse is compared with and whose data it takes over.
 func Peers() []Tool {
 	return []Tool{{"distribution", "github.com/distribution/distribution/v3/cmd/registry", "v3.1.2"}}
 }
