@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/packhouse/packhouse/registry"
 )
 
@@ -29,11 +31,12 @@ type Handler struct {
 	log         *slog.Logger
 	baseURL     func(*http.Request) string
 	fixed       fixedValues
+	large       *semaphore.Weighted // bytes of large manifests in memory
 }
 
 // New returns a Handler over reg.
 func New(reg registry.Registry, o Options) *Handler {
-	h := &Handler{reg: reg, maxManifest: o.MaxManifest, pageSize: o.PageSize, log: o.Log, baseURL: o.BaseURL, fixed: newFixedValues()}
+	h := &Handler{reg: reg, maxManifest: o.MaxManifest, pageSize: o.PageSize, log: o.Log, baseURL: o.BaseURL, fixed: newFixedValues(), large: semaphore.NewWeighted(largeManifests)}
 	if h.maxManifest <= 0 {
 		h.maxManifest = 4 << 20
 	}

@@ -1,8 +1,6 @@
 package distspec
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,10 +46,11 @@ func (h *Handler) manifestPut(w http.ResponseWriter, r *http.Request, q Request)
 	if err != nil {
 		return err
 	}
-	raw, err := h.readManifest(w, r)
+	raw, release, err := h.readManifest(w, r)
 	if err != nil {
 		return err
 	}
+	defer release()
 	contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	m := registry.Manifest{Raw: raw, Descriptor: registry.Descriptor{
 		MediaType: strings.TrimSpace(contentType), Digest: q.Digest, Size: int64(len(raw)),
@@ -82,24 +81,6 @@ func (h *Handler) manifestPut(w http.ResponseWriter, r *http.Request, q Request)
 	}
 	h.writeEmpty(w, http.StatusCreated)
 	return nil
-}
-
-// readManifest reads the whole body, which the limit bounds.
-func (h *Handler) readManifest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > h.maxManifest {
-		return nil, registry.E("distspec.readManifest", registry.TooLarge, nil,
-			"the manifest is %d bytes large, the limit is %d", r.ContentLength, h.maxManifest)
-	}
-	in := &requestBody{r: http.MaxBytesReader(w, r.Body, h.maxManifest), want: r.ContentLength}
-	// A length is only a claim: a client that sends nothing holds little.
-	const trusted = 64 << 10
-	raw := make([]byte, 0, min(max(r.ContentLength, 0), trusted)+bytes.MinRead)
-	content := bytes.NewBuffer(raw)
-	n, err := content.ReadFrom(in)
-	if err == nil && r.ContentLength >= 0 && n != r.ContentLength {
-		err = &bodyError{err: io.ErrUnexpectedEOF, got: n, want: r.ContentLength}
-	}
-	return bytes.Clone(content.Bytes()), err
 }
 
 func (h *Handler) manifestDelete(w http.ResponseWriter, r *http.Request, q Request) error {
