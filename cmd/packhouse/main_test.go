@@ -32,36 +32,49 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":     await,
+			"contains":  contains,
 			"http":      request,
 			"push":      push,
-			"terminate": terminate,
+			"hangup":    signalServer(syscall.SIGHUP),
+			"terminate": signalServer(syscall.SIGTERM),
 		},
 	})
 }
 
 // await waits until a server has published its addresses: await DATA.
 func await(ts *testscript.TestScript, _ bool, args []string) {
-	file := ts.MkAbs(args[0] + "/addr")
+	poll(ts, "server in "+args[0], func() bool {
+		_, err := os.Stat(ts.MkAbs(args[0] + "/addr"))
+		return err == nil
+	})
+}
+
+// poll waits for another process.
+func poll(ts *testscript.TestScript, what string, done func() bool) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(30 * time.Second); ; {
-		if _, err := os.Stat(file); err == nil {
-			return
-		}
+	for deadline := time.After(30 * time.Second); !done(); {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			ts.Fatalf("no server in %s", args[0])
+			ts.Fatalf("no %s", what)
 		}
 	}
 }
 
-// terminate sends SIGTERM to the server of a directory, by the pid it keeps
-// there: terminate DATA.
-func terminate(ts *testscript.TestScript, _ bool, args []string) {
-	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[0] + "/lock")))
-	ts.Check(err)
-	ts.Check(syscall.Kill(pid, syscall.SIGTERM))
+// contains waits until a file holds a text: contains FILE TEXT.
+func contains(ts *testscript.TestScript, _ bool, args []string) {
+	poll(ts, args[0]+" with "+args[1], func() bool { return strings.Contains(ts.ReadFile(args[0]), args[1]) })
+}
+
+// signalServer signals the server of a directory, by the pid it keeps there:
+// terminate DATA.
+func signalServer(sig syscall.Signal) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[0] + "/lock")))
+		ts.Check(err)
+		ts.Check(syscall.Kill(pid, sig))
+	}
 }
 
 // base returns a line of DATA/addr: the clients' or the second listener's URL.
@@ -136,7 +149,7 @@ func TestHelp(t *testing.T) {
 	walk(rootCommand())
 	const file = "testdata/help.txt"
 	if *update {
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil { //nolint:gosec // a file of the tree
+		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,11 +76,7 @@ func (o *operator) caller(ctx context.Context, c config.Config) (_ admin.Caller,
 			return nil, nil, err
 		}
 	}
-	level, err := obs.ParseLevel("warn")
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := server.Open(ctx, c, obs.NewLogger(o.cmd.ErrOrStderr(), level, c.Log.Format))
+	b, err := server.Open(ctx, c, obs.NewLogger(o.cmd.ErrOrStderr(), slog.LevelWarn, c.Log.Format))
 	if err != nil {
 		return nil, nil, err
 	}

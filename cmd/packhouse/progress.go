@@ -36,10 +36,10 @@ const (
 
 func newProgress(w io.Writer) *progress {
 	p := &progress{w: w, width: func() int { return 80 }, now: time.Now}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.terminal = true
 		p.width = func() int {
-			width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // as above
+			width, _, err := term.GetSize(int(f.Fd()))
 			if err != nil || width < 1 {
 				return 80
 			}
@@ -107,7 +107,7 @@ func (p *progress) text(s admin.Progress, elapsed time.Duration) string {
 	share := float64(s.Done) / float64(s.Total)
 	left := "…"
 	if s.Done > 0 && elapsed >= time.Second {
-		left = (time.Duration(float64(elapsed) * (1 - share) / share)).Round(time.Second).String() + " left"
+		left = time.Duration(float64(elapsed)*(1-share)/share).Round(time.Second).String() + " left"
 	}
 	text := fmt.Sprintf("%3.0f%% %s of %s%s, %s", 100*share, count(s.Done), count(s.Total), unit, left)
 	if !p.terminal {

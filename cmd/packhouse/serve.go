@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +24,9 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the registry",
 		Long: `Run the registry until SIGINT or SIGTERM; a second signal ends it at once.
+
+SIGHUP reads the configuration again and applies log.level; certificates are
+read again by themselves when their files change.
 
 Nothing needs to be set up: without flags it keeps its data in ./data and
 listens on 127.0.0.1:5000, open to this machine alone.
@@ -39,14 +46,14 @@ All settings, with their documentation: packhouse config print`,
 		if err != nil {
 			return err
 		}
-		return serve(cmd.Context(), c, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		return serve(cmd.Context(), c, s.load, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
-func serve(ctx context.Context, c config.Config, stdout, stderr io.Writer) (err error) {
-	level, err := obs.ParseLevel(c.Log.Level)
-	if err != nil {
+func serve(ctx context.Context, c config.Config, again func() (config.Config, error), stdout, stderr io.Writer) (err error) {
+	level := new(slog.LevelVar)
+	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
 		return usageError(err)
 	}
 	out := obs.NewOutput(stderr)
@@ -65,11 +72,45 @@ func serve(ctx context.Context, c config.Config, stdout, stderr io.Writer) (err 
 	if _, err := io.WriteString(stdout, greeting(c, s.URL())); err != nil {
 		log.WarnContext(ctx, "greeting not printed", "err", err)
 	}
+	defer onHangup(ctx, func() { reload(ctx, level, again, log) })()
 	if err := s.Serve(ctx); err != nil {
 		return err
 	}
 	log.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return nil
+}
+
+// onHangup calls do at each SIGHUP until ctx ends; stop waits for that.
+func onHangup(ctx context.Context, do func()) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		defer signal.Stop(signals)
+		for {
+			select {
+			case <-signals:
+				do()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); wait.Wait() }
+}
+
+// reload applies what may change while the server runs.
+func reload(ctx context.Context, level *slog.LevelVar, again func() (config.Config, error), log *slog.Logger) {
+	c, err := again()
+	if err == nil {
+		err = level.UnmarshalText([]byte(c.Log.Level))
+	}
+	if err != nil {
+		log.ErrorContext(ctx, "configuration not reloaded", "err", err)
+		return
+	}
+	log.InfoContext(ctx, "configuration reloaded", "log_level", c.Log.Level)
 }
 
 func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Output, log *slog.Logger) (*server.Server, error) {

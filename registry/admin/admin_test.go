@@ -106,7 +106,7 @@ func serve(t *testing.T, dir string, h http.Handler) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}} //nolint:gosec // a test
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}}
 	s.Start()
 	t.Cleanup(s.Close)
 }
@@ -123,6 +123,7 @@ func call[P, R any](t *testing.T, c admin.Caller, n admin.Name[P, R], p P) R {
 func TestRepositories(t *testing.T) {
 	t.Parallel()
 	callers(t, func(t *testing.T, env *admin.Env, c admin.Caller) {
+		t.Helper()
 		push(t, env.Engine, "acme/app", "latest", "")
 		push(t, env.Engine, "acme/web", "latest", "")
 		names := func(p admin.RepoListParams) (names []registry.Repo) {
@@ -158,6 +159,7 @@ func TestRepositories(t *testing.T) {
 func TestTagHistory(t *testing.T) {
 	t.Parallel()
 	callers(t, func(t *testing.T, env *admin.Env, c admin.Caller) {
+		t.Helper()
 		first := push(t, env.Engine, "app", "latest", "one")
 		second := push(t, env.Engine, "app", "latest", "two")
 		var got []registry.Digest
@@ -179,6 +181,7 @@ func TestTagHistory(t *testing.T) {
 func TestCollectAndCheck(t *testing.T) {
 	t.Parallel()
 	callers(t, func(t *testing.T, env *admin.Env, c admin.Caller) {
+		t.Helper()
 		push(t, env.Engine, "app", "latest", "")
 		if r := call(t, c, admin.GC, admin.GCParams{DryRun: true}); r.Blobs != 0 {
 			t.Errorf("gc: %+v", r)
@@ -192,6 +195,7 @@ func TestCollectAndCheck(t *testing.T) {
 func TestErrorsKeepTheirCode(t *testing.T) {
 	t.Parallel()
 	callers(t, func(t *testing.T, _ *admin.Env, c admin.Caller) {
+		t.Helper()
 		for _, tc := range []struct {
 			name string
 			call func() error
@@ -266,7 +270,7 @@ func TestSocket(t *testing.T) {
 	t.Parallel()
 	// Longer than a socket address.
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // to see the socket's own mode
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	running := func() bool {
@@ -283,7 +287,7 @@ func TestSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = http.Serve(first, http.NotFoundHandler()) }() //nolint:gosec // a test
+	go func() { _ = http.Serve(first, http.NotFoundHandler()) }()
 	fi, err := os.Stat(filepath.Join(dir, "admin.sock"))
 	if err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v", fi, err)

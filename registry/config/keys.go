@@ -35,11 +35,9 @@ func find(section reflect.Type, key string) (field, bool) {
 	return field{}, false
 }
 
-var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
-
 // isSection tells a struct of keys from a struct that is one value.
 func isSection(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(textUnmarshaler)
+	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
 // allKeys lists the dotted keys below section; those of sections themselves too.
@@ -154,7 +152,7 @@ func scalar(t reflect.Type, text string) *yaml.Node {
 
 // setLeaf decodes one value. Errors name the key and what is wanted.
 func setLeaf(v reflect.Value, key string, n *yaml.Node) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if n.Kind != yaml.ScalarNode {
 			return fmt.Errorf("%s: want one value, not a list or section", key)
 		}

@@ -54,7 +54,7 @@ func (b Bytes) MarshalText() ([]byte, error) {
 }
 
 func (b Bytes) String() string {
-	text, _ := b.MarshalText() //nolint:errcheck // always nil
+	text, _ := b.MarshalText()
 	return string(text)
 }
 
@@ -68,7 +68,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	s := strings.TrimSpace(string(text))
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			*d = Duration(time.Duration(n) * day) //nolint:gosec // 16 bits of days fit
+			*d = Duration(time.Duration(n) * day)
 			return nil
 		}
 	}
@@ -96,7 +96,7 @@ func (d Duration) MarshalText() ([]byte, error) {
 }
 
 func (d Duration) String() string {
-	text, _ := d.MarshalText() //nolint:errcheck // always nil
+	text, _ := d.MarshalText()
 	return string(text)
 }
 

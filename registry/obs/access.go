@@ -119,7 +119,7 @@ func (l *line) text(k, v string) {
 		l.buf = append(l.buf, v...)
 		l.buf = append(l.buf, '"')
 	case l.object:
-		quoted, _ := json.Marshal(v) //nolint:errcheck // a string always marshals
+		quoted, _ := json.Marshal(v) // a string always does
 		l.buf = append(l.buf, quoted...)
 	case v != "" && plain(v, true):
 		l.buf = append(l.buf, v...)

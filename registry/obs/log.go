@@ -2,7 +2,6 @@ package obs
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 
@@ -18,15 +17,6 @@ func NewLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 		h = slog.NewJSONHandler(w, o)
 	}
 	return slog.New(handler{h})
-}
-
-// ParseLevel reads debug, info, warn or error.
-func ParseLevel(s string) (slog.Level, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(s)); err != nil {
-		return 0, fmt.Errorf("log level %q: %w", s, err)
-	}
-	return l, nil
 }
 
 type handler struct{ slog.Handler }

@@ -74,19 +74,21 @@ func (m *Metrics) End() { m.inFlight.Dec() }
 
 // Cache adds the engine's cache, whose counters are read at each scrape.
 func (m *Metrics) Cache(stats func() (hits, misses uint64)) {
-	m.registry.MustRegister(cacheCollector{stats})
+	m.registry.MustRegister(cacheCollector{stats, prometheus.NewDesc(
+		"packhouse_cache_requests_total", "Lookups in the cache of manifests and names: hit or miss.", []string{"result"}, nil)})
 }
 
-type cacheCollector struct{ stats func() (hits, misses uint64) }
+type cacheCollector struct {
+	stats    func() (hits, misses uint64)
+	requests *prometheus.Desc
+}
 
-var cacheRequests = prometheus.NewDesc("packhouse_cache_requests_total", "Lookups in the cache of manifests and names: hit or miss.", []string{"result"}, nil)
-
-func (c cacheCollector) Describe(d chan<- *prometheus.Desc) { d <- cacheRequests }
+func (c cacheCollector) Describe(d chan<- *prometheus.Desc) { d <- c.requests }
 
 func (c cacheCollector) Collect(out chan<- prometheus.Metric) {
 	hits, misses := c.stats()
-	out <- prometheus.MustNewConstMetric(cacheRequests, prometheus.CounterValue, float64(hits), "hit")
-	out <- prometheus.MustNewConstMetric(cacheRequests, prometheus.CounterValue, float64(misses), "miss")
+	out <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, float64(hits), "hit")
+	out <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, float64(misses), "miss")
 }
 
 // Transfer says that a route moves content.

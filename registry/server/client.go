@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -37,8 +38,8 @@ func (p proxies) client(r *http.Request) (addr string, proxied bool) {
 	// Each proxy appends its peer, so the last address that is not a trusted
 	// proxy is the client; what stands before it anybody can write.
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+	for _, field := range slices.Backward(hops) {
+		hop, err := netip.ParseAddr(strings.TrimSpace(field))
 		if err != nil {
 			break
 		}

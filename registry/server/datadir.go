@@ -42,7 +42,7 @@ func OpenDir(path string) (*Dir, error) {
 	if fs, remote := networkFileSystem(path); remote {
 		return nil, fmt.Errorf("data directory %s is on a network file system (%s), where the database would be damaged: use a local disk and, to keep blobs elsewhere, storage.driver", path, fs)
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}

@@ -38,8 +38,9 @@ type exchange struct {
 	http.ResponseWriter
 	conn     deadlines // nil if the connection has none
 	idle     time.Duration
-	extended time.Time // when the write deadline was last set
-	encoded  bool      // TLS: the kernel cannot send a file
+	answerIn time.Duration // what the write deadline grants
+	extended time.Time     // when it was last set
+	encoded  bool          // TLS: the kernel cannot send a file
 	body     idleBody
 	piece    io.LimitedReader
 
@@ -54,13 +55,15 @@ var (
 
 // begin prepares x for one exchange.
 func (x *exchange) begin(w http.ResponseWriter, r *http.Request, idle time.Duration, now time.Time) {
-	*x = exchange{ResponseWriter: w, idle: idle, encoded: r.TLS != nil}
+	*x = exchange{ResponseWriter: w, idle: idle, answerIn: idle, encoded: r.TLS != nil}
 	x.conn, _ = w.(deadlines)
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
 	// From here on: net/http reads what the handler leaves of a body, and
-	// writes "100 Continue".
+	// writes "100 Continue". It reads before it writes, so a client that is
+	// silent in its body must not use up the time to answer it.
+	x.answerIn = 2 * idle
 	x.alive(now)
 	x.body = idleBody{ReadCloser: r.Body, x: x}
 	x.body.alive(now)
@@ -73,7 +76,7 @@ func (x *exchange) alive(now time.Time) {
 	}
 	x.extended = now
 	// It fails on a closed connection, which the write after it reports.
-	_ = x.conn.SetWriteDeadline(now.Add(x.idle))
+	_ = x.conn.SetWriteDeadline(now.Add(x.answerIn))
 }
 
 // Unwrap serves http.ResponseController.

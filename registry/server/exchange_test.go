@@ -61,9 +61,10 @@ func (w *wire) ReadFrom(src io.Reader) (int64, error) {
 	return n, err
 }
 
-func begin(w http.ResponseWriter, body io.Reader) (*exchange, *http.Request) {
+func begin(t *testing.T, w http.ResponseWriter, body io.Reader) (*exchange, *http.Request) {
+	t.Helper()
 	x := new(exchange)
-	r := httptest.NewRequest(http.MethodGet, "/", body)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", body)
 	x.begin(w, r, time.Minute, time.Now())
 	return x, r
 }
@@ -102,7 +103,7 @@ func TestFilesGoOutInPiecesTheKernelCanSend(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			w := &wire{ResponseRecorder: httptest.NewRecorder(), stall: tc.stall}
-			x, _ := begin(w, nil)
+			x, _ := begin(t, w, nil)
 			var src io.Reader = file(t, content)
 			if tc.limit > 0 {
 				src = &io.LimitedReader{R: src, N: tc.limit}
@@ -132,7 +133,7 @@ func TestFilesGoOutInPiecesTheKernelCanSend(t *testing.T) {
 func TestSilentReceiverIsGivenUp(t *testing.T) {
 	t.Parallel()
 	w := &silent{wire{ResponseRecorder: httptest.NewRecorder()}}
-	x, _ := begin(w, nil)
+	x, _ := begin(t, w, nil)
 	n, err := io.Copy(x, io.LimitReader(file(t, make([]byte, 100)), 100))
 	if n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("n %d, err %v", n, err)
@@ -146,7 +147,7 @@ func (*silent) ReadFrom(io.Reader) (int64, error) { return 0, os.ErrDeadlineExce
 func TestOtherSourcesAreCopiedInPieces(t *testing.T) {
 	t.Parallel()
 	w := &wire{ResponseRecorder: httptest.NewRecorder()}
-	x, _ := begin(w, nil)
+	x, _ := begin(t, w, nil)
 	content := bytes.Repeat([]byte("x"), 3*writePiece+1)
 	if n, err := io.Copy(x, struct{ io.Reader }{bytes.NewReader(content)}); n != int64(len(content)) || err != nil {
 		t.Fatalf("copied %d, %v", n, err)
@@ -166,7 +167,7 @@ func TestOtherSourcesAreCopiedInPieces(t *testing.T) {
 func TestDeadlinesMoveWithBytes(t *testing.T) {
 	t.Parallel()
 	w := &wire{ResponseRecorder: httptest.NewRecorder()}
-	x, _ := begin(w, nil)
+	x, _ := begin(t, w, nil)
 	now := time.Now()
 	x.alive(now)
 	x.alive(now.Add(time.Second)) // too soon to cost a system call
@@ -181,12 +182,12 @@ func TestBodyDeadlines(t *testing.T) {
 	t.Parallel()
 	// Without a body nothing is set: net/http reads ahead for the next request.
 	w := &wire{ResponseRecorder: httptest.NewRecorder()}
-	if _, r := begin(w, nil); r.Body != http.NoBody && r.Body != nil || len(w.deadline.read) != 0 {
+	if _, r := begin(t, w, nil); r.Body != http.NoBody && r.Body != nil || len(w.deadline.read) != 0 {
 		t.Errorf("without a body: %v", w.deadline.read)
 	}
 	// With one, also a handler that never reads it must not wait for ever.
 	w = &wire{ResponseRecorder: httptest.NewRecorder()}
-	x, r := begin(w, io.MultiReader(bytes.NewReader([]byte("abc")), timeout{}))
+	x, r := begin(t, w, io.MultiReader(bytes.NewReader([]byte("abc")), timeout{}))
 	if len(w.deadline.read) != 1 || len(w.deadline.write) != 1 {
 		t.Errorf("deadlines at the start: %v", w.deadline)
 	}

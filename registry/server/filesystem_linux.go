@@ -36,7 +36,7 @@ func networkFileSystem(dir string) (name string, remote bool) {
 	if syscall.Statfs(dir, &st) != nil {
 		return "", false
 	}
-	magic := uint32(st.Type) //nolint:gosec // the kernel's values are 32 bits, sign-extended
+	magic := uint32(st.Type) // the kernel's values are 32 bits, sign-extended
 	if magic == fuseMagic {
 		name = mountedType(dir)
 		return name, slices.Contains(networkFUSE, name)

@@ -71,7 +71,7 @@ func newRoutes(m *obs.Metrics) routes {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
-	x := exchanges.Get().(*exchange) //nolint:errcheck // the pool holds nothing else
+	x := exchanges.Get().(*exchange)
 	x.begin(w, r, time.Duration(h.cfg.Limits.IdleBody), now)
 	h.metrics.Begin()
 	client, proxied := h.proxies.client(r)

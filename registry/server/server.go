@@ -165,9 +165,7 @@ func (s *Server) drain(ctx context.Context, servers []*serving) error {
 	ctx = context.WithoutCancel(ctx)
 	cfg := s.o.Config.Shutdown
 	s.o.Log.InfoContext(ctx, "stopping", "delay", cfg.Delay.String(), "drain", cfg.Drain.String())
-	if cfg.Delay > 0 {
-		time.Sleep(time.Duration(cfg.Delay))
-	}
+	<-time.After(time.Duration(cfg.Delay))
 	deadline, cancel := context.WithTimeout(ctx, time.Duration(cfg.Drain))
 	defer cancel()
 	var failed error

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -70,7 +71,10 @@ func start(t *testing.T, change func(*Options)) *running {
 		err := r.Serve(ctx)
 		r.done <- errors.Join(err, out.Close())
 	}()
-	t.Cleanup(func() { r.stop(); <-r.done; close(r.done) })
+	t.Cleanup(func() {
+		r.stop()
+		_ = r.ended(t) // a test that cares has looked
+	})
 	return r
 }
 
@@ -82,15 +86,24 @@ func (r *running) ended(t *testing.T) error {
 	return err
 }
 
-func (r *running) do(t *testing.T, method, path string, header http.Header) (*http.Response, string) {
+// answer is a response whose body has been read.
+type answer struct {
+	StatusCode    int
+	Status, Proto string
+	Header        http.Header
+}
+
+// do asks the clients' listener, or, with a whole URL for path, that URL.
+func (r *running) do(t *testing.T, method, path string, header http.Header) (answer, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, r.URL()+path, nil)
+	if strings.HasPrefix(path, "/") {
+		path = r.URL() + path
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	if host := header.Get("Host"); host != "" {
 		req.Host = host
 	}
@@ -103,7 +116,7 @@ func (r *running) do(t *testing.T, method, path string, header http.Header) (*ht
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res, string(body)
+	return answer{res.StatusCode, res.Status, res.Proto, res.Header}, string(body)
 }
 
 func TestRoutes(t *testing.T) {
@@ -230,7 +243,11 @@ func TestAbortBreaksTheConnection(t *testing.T) {
 	s := start(t, func(o *Options) {
 		o.Registry = failing{o.Registry, func(context.Context) (registry.Manifest, error) { panic(http.ErrAbortHandler) }}
 	})
-	if res, err := s.client.Get(s.URL() + "/v2/app/manifests/latest"); err == nil {
+	req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL()+"/v2/app/manifests/latest", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := s.client.Do(req); err == nil {
 		_ = res.Body.Close()
 		t.Errorf("answered %s", res.Status)
 	}
@@ -303,26 +320,11 @@ func TestSecondListener(t *testing.T) {
 		"/-/ready":             "ok",
 		"/debug/pprof/cmdline": "server.test",
 	} {
-		res, err := s.client.Get(second + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if err != nil || res.StatusCode != 200 || !strings.Contains(string(body), want) {
-			t.Errorf("%s = %s, %v, no %q in:\n%.2000s", path, res.Status, err, want, body)
+		if res, body := s.do(t, "GET", second+path, nil); res.StatusCode != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s = %s, no %q in:\n%.2000s", path, res.Status, want, body)
 		}
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "GET", second+"/debug/pprof/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Host = "evil.example"
-	res, err := s.client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
+	res, _ := s.do(t, "GET", second+"/debug/pprof/", http.Header{"Host": {"evil.example"}})
 	if res.StatusCode != 403 {
 		t.Errorf("profiles for another host: %s", res.Status)
 	}
