@@ -21,9 +21,12 @@ const (
 	distributionName = "distribution"
 	nginxName        = "nginx"
 	ddName           = "dd"
+	ddSmallName      = "dd-32k"
 )
 
-func peerNames() []string { return []string{packhouseName, distributionName, nginxName, ddName} }
+func peerNames() []string {
+	return []string{packhouseName, distributionName, nginxName, ddName, ddSmallName}
+}
 
 // distributionConfig is the configuration that ships with it (config-example.yml), without its passwords, with deletes, and
 // without log lines other than the access log, which is on unless it is turned off.
