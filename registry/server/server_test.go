@@ -261,6 +261,11 @@ func TestRequestIDOfTrustedProxies(t *testing.T) {
 	}
 	trusting := start(t, func(o *Options) { o.Config.TrustedProxies = []config.Network{loopback} })
 	distrusting := start(t, nil)
+	var elsewhere config.Network
+	if err := elsewhere.UnmarshalText([]byte("10.0.0.0/8")); err != nil {
+		t.Fatal(err)
+	}
+	trustingOthers := start(t, func(o *Options) { o.Config.TrustedProxies = []config.Network{elsewhere} })
 	for _, tc := range []struct {
 		s     *running
 		given string
@@ -270,13 +275,14 @@ func TestRequestIDOfTrustedProxies(t *testing.T) {
 		{trusting, "two words", false},
 		{trusting, strings.Repeat("x", 129), false},
 		{distrusting, "abc", false},
+		{trustingOthers, "abc", false},
 	} {
 		res, _ := tc.s.do(t, "GET", "/v2/", http.Header{"X-Request-Id": {tc.given}, "X-Forwarded-For": {"9.9.9.9, 203.0.113.7, 127.0.0.2"}})
 		if got := res.Header.Get("X-Request-Id"); (got == tc.given) != tc.taken {
 			t.Errorf("X-Request-Id %q answered %q", tc.given, got)
 		}
 	}
-	for s, client := range map[*running]string{trusting: "client=203.0.113.7 ", distrusting: "client=127.0.0.1 "} {
+	for s, client := range map[*running]string{trusting: "client=203.0.113.7 ", distrusting: "client=127.0.0.1 ", trustingOthers: "client=127.0.0.1 "} {
 		s.stop()
 		if err := s.ended(t); err != nil || !strings.Contains(s.log.String(), client) {
 			t.Errorf("err %v, no %q in:\n%s", err, client, s.log)
