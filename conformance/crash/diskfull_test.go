@@ -15,9 +15,12 @@ import (
 
 // TestDiskFull fills the server's disk by pushing and then takes the last
 // free byte. All along writes are answered 507 with a sentence and
-// Retry-After, or done; reads work; deletes work. A killed server starts on
-// the full disk and has everything acknowledged. Once there is space, pushes
-// work.
+// Retry-After, or done; reads work; deletes work. Killed, the server starts
+// with no byte left and has everything acknowledged. Once there is space,
+// pushes work.
+//
+// Seen red: with the database's reserve left to whoever writes next (deletes
+// are refused), and with ENOSPC not told from other errors (500).
 func TestDiskFull(t *testing.T) {
 	t.Run("ext4", func(t *testing.T) { fillDisk(t, mountExt4(t, 64, "")) })
 	t.Run("tmpfs", func(t *testing.T) { fillDisk(t, mountTmpfs(t, 48)) })
@@ -52,10 +55,9 @@ func fillDisk(t *testing.T, disk *volume) {
 	if err := n.kill(); err != nil {
 		t.Fatal(err)
 	}
-	disk.fill(t) // what the server gave up
+	disk.fill(t) // what the server gave up for the deletes
 	n = mustStart(t, disk.dir, packhouse.Options{})
 	readAll(t, n, crew, "restarted with no byte left")
-	deleteSome(t, n, crew)
 
 	for _, path := range []string{filler, ballast} {
 		if err := os.Remove(path); err != nil {
@@ -64,7 +66,7 @@ func fillDisk(t *testing.T, disk *volume) {
 	}
 	before := refused.Load()
 	for _, w := range crew {
-		w.c = newClient(n.url)
+		w.c, w.sizes = newClient(n.url), []int{4 << 10}
 		for range 3 {
 			w.pushWhole(w.repos[0])
 			w.pushTagged(w.repos[0])

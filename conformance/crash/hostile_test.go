@@ -19,12 +19,16 @@ const (
 	manifestLimit = 4 << 20
 	blobLimit     = 8 << 20
 	// growth is how much memory a server may take for all of this.
-	growth = 96 << 20
+	growth = 192 << 20
 )
 
 // TestHostile sends requests that break off, stall, never end or lie, in
 // parallel. Each is answered with a clear error or cut off by the server's own
 // limits, nothing of it is kept, and memory stays bounded.
+//
+// Seen red: with the bytes of refused uploads kept, without the limit on a
+// body's silence, without the limit on a manifest's size, and with nothing that
+// bounds all manifests being received together.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	n := mustStart(t, filepath.Join(t.TempDir(), "data"), packhouse.Options{Env: []string{
@@ -33,6 +37,9 @@ func TestHostile(t *testing.T) {
 	c := newClient(n.url)
 	defer c.close()
 	withConfig(t, c, "friendly/repo")
+	if r, err := c.putBlob(t.Context(), "friendly/repo", slow); err != nil || r.status != http.StatusCreated {
+		t.Fatalf("%v %v", r, err)
+	}
 	kept := objects(t, n.data)
 	before, err := n.resident()
 	if err != nil {
@@ -40,6 +47,7 @@ func TestHostile(t *testing.T) {
 	}
 	t.Run("requests", func(t *testing.T) {
 		t.Run("bodies", func(t *testing.T) { t.Parallel(); hostileBodies(t, n) })
+		t.Run("hoard", func(t *testing.T) { t.Parallel(); hoardManifests(t, n) })
 		t.Run("silence", func(t *testing.T) { t.Parallel(); hostileSilence(t, n) })
 		t.Run("content", func(t *testing.T) { t.Parallel(); hostileContent(t, n, c) })
 		t.Run("names", func(t *testing.T) { t.Parallel(); hostileNames(t, n) })
@@ -94,7 +102,7 @@ func hostileBodies(t *testing.T, n *node) {
 	var all sync.WaitGroup
 	for range 8 {
 		for target, limit := range map[string]int64{
-			manifestPath(hostileRepo, "v1"):                     manifestLimit,
+			manifestPath(hostileRepo, "v1"):                      manifestLimit,
 			uploadPath(hostileRepo) + "?digest=" + digestOf(nil): blobLimit,
 		} {
 			all.Go(func() {
@@ -111,6 +119,24 @@ func hostileBodies(t *testing.T, n *node) {
 				wantStatus(t, w, "endless body", http.StatusRequestEntityTooLarge)
 			})
 		}
+	}
+	all.Wait()
+}
+
+// hoardManifests makes the server hold as many almost complete manifests as a
+// hundred clients can send, and never sends their last byte.
+func hoardManifests(t *testing.T, n *node) {
+	body := bytes.Repeat([]byte(" "), manifestLimit-1)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			w := dial(t, n)
+			w.head(t, http.MethodPut, manifestPath(hostileRepo, "v1"), "Content-Type: "+imageType, fmt.Sprintf("Content-Length: %d", manifestLimit))
+			_, _ = w.Write(body) // the server may refuse it first
+			if r, err := w.answer(); err != nil || r != nil && r.status/100 == 2 {
+				t.Errorf("manifest without its last byte: %v %v", r, err)
+			}
+		})
 	}
 	all.Wait()
 }
@@ -217,13 +243,15 @@ func stallChunk(t *testing.T, n *node, body []byte) {
 	}
 }
 
-// crawl uploads slowly, over a longer time than the limit on silence, to a
-// repository of its own, and deletes what it made.
+// slow is content that the registry has already, so that an upload of it
+// leaves no further object.
+var slow = []byte("a body that comes slowly")
+
+// crawl uploads for a longer time than the limit on silence.
 func crawl(t *testing.T, n *node) {
-	const repo = "slow/repo"
-	body := []byte("a body that comes slowly")
+	body := slow
 	w := dial(t, n)
-	w.head(t, http.MethodPost, uploadPath(repo)+"?digest="+digestOf(body), fmt.Sprintf("Content-Length: %d", len(body)))
+	w.head(t, http.MethodPost, uploadPath("slow/repo")+"?digest="+digestOf(body), fmt.Sprintf("Content-Length: %d", len(body)))
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for _, b := range body {

@@ -51,22 +51,31 @@ func (l *ledger) begin(effects map[name]string) {
 func (l *ledger) end(done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.decide(done)
 	if done {
-		maps.Copy(l.known, l.flying)
 		l.acked++
 	}
-	l.flying = nil
 }
 
 // settle takes over what a read-back found out about the operation in flight.
 func (l *ledger) settle(done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if done {
-		maps.Copy(l.known, l.flying)
+	l.decide(done)
+	clear(l.changed)
+}
+
+// decide ends the operation in flight. What a refused one would have brought
+// about is known not to be, and read back as that.
+func (l *ledger) decide(done bool) {
+	for n, state := range l.flying {
+		if done {
+			l.known[n] = state
+		} else if _, known := l.known[n]; !known {
+			l.known[n] = ""
+		}
 	}
 	l.flying = nil
-	clear(l.changed)
 }
 
 // snapshot is a ledger at one instant.

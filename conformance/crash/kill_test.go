@@ -11,13 +11,19 @@ import (
 	"github.com/packhouse/packhouse/conformance/packhouse"
 )
 
-// smallAndLarge are blob sizes from one segment's worth to several.
-var smallAndLarge = []int{1, 700, 4 << 10, 4 << 10, 20 << 10, 64 << 10, 300 << 10, 2 << 20}
+// smallAndLarge are blob sizes from one segment's worth to several; the least is
+// large enough that no two random blobs are the same.
+var smallAndLarge = []int{33, 700, 4 << 10, 4 << 10, 20 << 10, 64 << 10, 300 << 10, 2 << 20}
 
 // TestKill kills the server with SIGKILL at random instants while eight
 // clients push, move and delete, and sometimes again while it starts. After
 // each restart everything acknowledged that could have changed is read back;
 // after the last one, everything.
+//
+// Seen red: with the answer sent before the commit (lost), with a manifest's
+// tags set in a second transaction (torn), with a blob's bytes written after
+// its row (error: the blob is there and cannot be read), and with the sweep of
+// orphans at start not asking whether a key is in use (the same).
 func TestKill(t *testing.T) {
 	rounds, r := size(10, 100), dice(100)
 	data := filepath.Join(t.TempDir(), "data")

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,19 +11,26 @@ import (
 )
 
 // TestPowerCut takes the image of the server's disk at an instant, as a power
-// cut would leave it, while eight clients push, move and delete: what was
-// written but not fsynced is in the page cache and so not in the image. Each
-// image is mounted, which replays its journal, and a server started on it must
-// have all that was acknowledged before the instant. Half of the cuts follow
-// the last answer at once. With commit=300 nothing but the server's own fsyncs
-// commits the file system's journal.
+// cut would leave it: what was written but not fsynced is in the page cache and
+// so not in the image. Each image is mounted, which replays its journal, and a
+// server started on it must have all that was acknowledged before the instant.
+// Two cuts of three come when the server has just acknowledged one operation,
+// each kind in turn, and rests; the others in the midst of eight clients' work.
+//
+// By default ext4 does more than it must: it commits its journal every five
+// seconds, and writes a file that was truncated when it is closed. The second
+// run takes all that away, so that only the server's own fsyncs count.
+//
+// Seen red: without the fsync of an object's file (blobs lost or unreadable),
+// with the database's synchronous at OFF, with commits that do not wait for
+// the log, and with only deletes not waiting (a deleted tag comes back).
 func TestPowerCut(t *testing.T) {
 	for _, v := range []struct {
 		name, options string
 		cuts          int
 	}{
-		{"defaults", "", size(2, 25)},
-		{"commit=300", "commit=300", size(4, 35)},
+		{"defaults", "", size(3, 27)},
+		{"strict", "commit=300,noauto_da_alloc,data=writeback", size(14, 54)},
 	} {
 		t.Run(v.name, func(t *testing.T) { cutPower(t, v.options, v.cuts) })
 	}
@@ -38,17 +46,17 @@ func cutPower(t *testing.T, options string, cuts int) {
 	var slowest time.Duration
 	read, flying := 0, 0
 	for cut := range cuts {
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), between(r, 30*time.Millisecond, 300*time.Millisecond))
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
 			work(ctx, n.url, crew)
 		}()
-		<-time.After(between(r, 100*time.Millisecond, 800*time.Millisecond))
-		quiet := cut%2 == 0
-		if quiet {
-			cancel()
+		last := "in the midst of work"
+		<-ctx.Done()
+		if cut%3 != 0 {
 			<-ended
+			last = crew[0].one(n, 2*cut/3)
 		}
 		image := filepath.Join(filepath.Dir(disk.image), "cut")
 		journals := freeze(t, n, disk, crew, image)
@@ -62,11 +70,21 @@ func cutPower(t *testing.T, options string, cuts int) {
 		a, ready := powerOn(t, image, journals)
 		read, slowest = read+a.read, max(slowest, ready)
 		if text := a.report(); text != "" {
-			t.Fatalf("cut %d of %d (quiet: %t), seed %d:\n%s", cut+1, cuts, quiet, *seed, text)
+			t.Fatalf("cut %d of %d, %s, seed %d:\n%s", cut+1, cuts, last, *seed, text)
 		}
 	}
 	t.Logf("%d cuts with %d operations in flight: %d acknowledged in all, %d names read back, 0 faults; ready within %s",
 		cuts, flying, acknowledged(crew), read, slowest.Round(time.Millisecond))
+}
+
+// one does operation i of the tour and nothing else.
+func (w *worker) one(n *node, i int) string {
+	tour := w.tour()
+	i %= len(tour)
+	w.c = newClient(n.url)
+	defer w.c.close()
+	tour[i](w.repos[0])
+	return fmt.Sprintf("after operation %d of the tour", i)
 }
 
 // freeze stops the server, copies the journals and the disk, and lets it go on.

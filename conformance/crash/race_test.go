@@ -27,6 +27,9 @@ func withConfig(t *testing.T, c *client, repo string) {
 // TestOneWinner lets 64 clients create one tag at once with If-None-Match: *.
 // Exactly one gets 201, the others 412, and readers see nothing or the
 // winner's bytes.
+//
+// Seen red: with the condition checked in a transaction before the one that
+// moves the tag (18 winners).
 func TestOneWinner(t *testing.T) {
 	t.Parallel()
 	const clients, watchers, repo = 64, 4, "race/winner"
@@ -114,6 +117,9 @@ func watch(t *testing.T, c *client, repo, tag string) string {
 }
 
 // TestCounter lets 16 clients count by read, add one, If-Match: no step is lost.
+//
+// Seen red: with the condition checked in a transaction before the one that
+// moves the tag (258 of 400 steps counted).
 func TestCounter(t *testing.T) {
 	t.Parallel()
 	const clients, repo, tag = 16, "race/counter", "n"

@@ -146,7 +146,7 @@ func (w *worker) deleteBlob(repo string) bool {
 	}
 	r, _ := remove()
 	if r != nil && r.status != http.StatusMethodNotAllowed {
-		w.complain(fmt.Errorf("delete of a blob that a manifest needs: %s", r))
+		w.judge(r)
 	}
 	return r != nil
 }

@@ -136,8 +136,9 @@ func (w *worker) body(repo string) []byte {
 	return b
 }
 
-func (w *worker) pushWhole(repo string) bool {
-	b := w.body(repo)
+func (w *worker) pushWhole(repo string) bool { return w.push(repo, w.body(repo)) }
+
+func (w *worker) push(repo string, b []byte) bool {
 	effects := map[name]string{{blobs, repo, digestOf(b)}: digestOf(b)}
 	_, answered := w.try(effects, func() (*reply, error) { return w.c.putBlob(context.Background(), repo, b) })
 	return answered
