@@ -35,6 +35,7 @@ type handler struct {
 // routes holds the counters of each kind of request.
 type routes struct {
 	oci     []*obs.Route // by distspec.Kind
+	whole   *obs.Route   // UploadStart that brings the blob along
 	invalid *obs.Route   // below /v2, but nothing the API knows
 	probe   *obs.Route
 	page    *obs.Route
@@ -44,6 +45,7 @@ type routes struct {
 func newRoutes(m *obs.Metrics) routes {
 	const format = "oci"
 	r := routes{
+		whole:   m.Route(format, distspec.UploadStart.String(), obs.Push, "blob"),
 		invalid: m.Route(format, "invalid", obs.None, ""),
 		probe:   m.Route("", "probe", obs.None, ""),
 		page:    m.Route("", "page", obs.None, ""),
@@ -127,6 +129,9 @@ func (h *handler) serveOCI(x *exchange, r *http.Request) {
 		x.route, x.request.Kind = h.routes.invalid, "invalid"
 	} else {
 		x.route, x.request.Kind, x.request.Repo = h.routes.oci[q.Kind], q.Kind.String(), string(q.Repo)
+		if q.Kind == distspec.UploadStart && q.Digest != "" {
+			x.route = h.routes.whole
+		}
 	}
 	// Who may ask at all comes before what was asked.
 	if refused := h.guard.check(r); refused != nil {

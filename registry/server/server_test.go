@@ -320,8 +320,12 @@ func TestSecondListener(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	s.do(t, "GET", "/v2/app/manifests/latest", nil)
+	const empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	s.do(t, "POST", "/v2/app/blobs/uploads/?digest="+empty, nil)
+	s.do(t, "POST", "/v2/app/blobs/uploads/", nil)
 	second := "http://" + s.second.Addr().String()
 	for path, want := range map[string]string{
+		"/-/metrics?pushes":    `packhouse_pushes_total{format="oci",object="blob",outcome="ok"} 1`,
 		"/-/metrics":           `packhouse_http_requests_total{format="oci",kind="manifest_get",status="4xx"} 1`,
 		"/-/ready":             "ok",
 		"/debug/pprof/cmdline": "server.test",
