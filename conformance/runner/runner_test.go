@@ -78,6 +78,20 @@ func TestMatrixHoldsWhatPassed(t *testing.T) {
 	}
 }
 
+func TestAFailureOutsideBothTransportsShows(t *testing.T) {
+	t.Parallel()
+	events := parseEvents([]byte(`{"Action":"pass","Test":"TestDocker/HTTP/push"}
+{"Action":"pass","Test":"TestDocker/HTTP"}
+{"Action":"pass","Test":"TestDocker/TLS"}
+{"Action":"output","Test":"TestDocker","Output":"dockerd did not end\n"}
+{"Action":"fail","Test":"TestDocker"}
+`))
+	rows := clientRows(events, matrixOf(events))
+	if len(rows) != 3 || rows[2].name != "Docker" || rows[2].err == nil {
+		t.Errorf("rows = %v, want two passes and a failure", rows)
+	}
+}
+
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	rows := verdicts(parseEvents([]byte(clientEvents)), 2)
