@@ -153,8 +153,11 @@ func (e *environment) goTest(ctx context.Context, name, timeout string, args ...
 	for i := range results {
 		results[i].name = name + " " + strings.TrimPrefix(results[i].name, "Test")
 	}
-	if len(results) == 0 {
+	switch {
+	case len(results) == 0:
 		return out, []result{{name: name, err: errors.Join(errors.New("no test ran"), err)}}
+	case err != nil && !slices.ContainsFunc(results, failed):
+		results = append(results, result{name: name, err: fmt.Errorf("no test failed, but the run did: %w", err)})
 	}
 	return out, results
 }
