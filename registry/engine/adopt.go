@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/storage/meta"
@@ -13,6 +14,8 @@ type AdoptOptions struct {
 	Verify bool // hash every blob
 	// Progress is called for every link looked at; it may be nil.
 	Progress func(done, total int64)
+
+	batch int // names in one commit at most, 0 for the default
 }
 
 // AdoptReport is what an adoption took or, in a dry run, what it would.
@@ -65,12 +68,15 @@ func (e *Engine) Adopt(ctx context.Context, o AdoptOptions) (AdoptReport, error)
 		Engine: e, AdoptOptions: o,
 		trash: map[registry.Repo]bool{}, kept: map[registry.Digest]bool{}, located: map[registry.Digest]*located{},
 	}
-	for _, step := range []func(context.Context) error{a.survey, a.names, a.leftovers} {
+	if o.batch == 0 {
+		a.batch = batchLength
+	}
+	for _, step := range []func(context.Context) error{a.survey, a.names, a.flush, a.leftovers, a.flush, a.settle} {
 		if err := step(ctx); err != nil {
 			return a.report, wrap(op, err)
 		}
 	}
-	return a.report, wrap(op, a.settle(ctx))
+	return a.report, nil
 }
 
 type adoption struct {
@@ -83,8 +89,8 @@ type adoption struct {
 	kept        map[registry.Digest]bool     // blobs that stay unknown: a skipped manifest may need them
 	located     map[registry.Digest]*located // since the last flush; in a dry run, ever
 	source      *source                      // the repository being read
-	batch       []taking                     // of the source
-	batchBytes  int                          // of manifests in it
+	taken       []taking                     // to be committed
+	takenBytes  int                          // of manifests among them
 	changed     *meta.Repository             // the last one that was
 }
 
@@ -102,10 +108,13 @@ func (a *adoption) skip(s Skip) {
 	}
 }
 
-// walk calls visit for every file of the old registry that matters. All files
-// of one repository come together: layers, manifests, tags, uploads.
-func (a *adoption) walk(ctx context.Context, visit func(oldFile) error) error {
-	return a.blobs.Walk(ctx, oldRepositories, func(key string, size int64) error {
+// walk calls visit for every file of the old registry that matters, except
+// those in the named folders. All files of one repository come together:
+// layers, manifests, tags, uploads.
+func (a *adoption) walk(ctx context.Context, visit func(oldFile) error, except ...string) error {
+	except = append(except, "index") // what a tag pointed to earlier
+	skip := func(dir string) bool { return slices.Contains(except, oldFolder(dir)) }
+	return a.blobs.WalkExcept(ctx, oldRepositories, skip, func(key string, size int64) error {
 		if f, ok := parseOldFile(key, size); ok {
 			return visit(f)
 		}
@@ -141,9 +150,6 @@ func (a *adoption) survey(ctx context.Context) error {
 // its tags.
 func (a *adoption) names(ctx context.Context) error {
 	err := a.walk(ctx, func(f oldFile) error {
-		if f.kind == oldUpload {
-			return nil
-		}
 		if a.source == nil || f.repository != a.source.path {
 			if err := a.finish(ctx); err != nil {
 				return err
@@ -159,7 +165,7 @@ func (a *adoption) names(ctx context.Context) error {
 		}
 		a.note(f)
 		return nil
-	})
+	}, "_uploads")
 	if err != nil {
 		return err
 	}
@@ -171,14 +177,8 @@ func (a *adoption) names(ctx context.Context) error {
 func (a *adoption) leftovers(ctx context.Context) error {
 	a.source = nil
 	return a.walk(ctx, func(f oldFile) error {
-		if f.kind != oldLayer {
-			return nil
-		}
 		defer a.step()
 		if a.source == nil || f.repository != a.source.path {
-			if err := a.flush(ctx); err != nil {
-				return err
-			}
 			if err := a.begin(ctx, f.repository); err != nil {
 				return err
 			}
@@ -188,14 +188,14 @@ func (a *adoption) leftovers(ctx context.Context) error {
 			return nil //nolint:nilerr // reported before
 		}
 		return a.leftover(ctx, d)
-	})
+	}, "_manifests", "_uploads")
 }
 
 // settle makes all of it durable: the batches' own commits are not, since a
 // second run would repeat what a power cut took.
 func (a *adoption) settle(ctx context.Context) error {
-	if err := a.flush(ctx); err != nil || a.changed == nil {
-		return err
+	if a.changed == nil {
+		return nil
 	}
 	return a.change(ctx, a.changed.Name, durable, func(ctx context.Context, tx *meta.Tx) error {
 		return tx.NextGeneration(ctx, *a.changed)

@@ -51,6 +51,23 @@ type oldFile struct {
 	name       string // <algorithm>:<hex> of a layer or manifest, a tag, or an upload's id
 }
 
+// oldFolder tells which folder of a repository dir is: "_layers",
+// "_manifests", "_uploads", or "index" for that of a tag; "" for any other.
+func oldFolder(dir string) string {
+	rest := strings.TrimPrefix(dir, oldRepositories)
+	at := strings.Index(rest, "/_")
+	if at < 0 {
+		return "" // a part of a name, whatever it is called
+	}
+	switch p := strings.Split(rest[at+1:], "/"); {
+	case len(p) == 1:
+		return p[0]
+	case len(p) == 4 && p[0] == "_manifests" && p[1] == "tags" && p[3] == "index":
+		return "index"
+	}
+	return ""
+}
+
 // parseOldFile reads the key of a file under [oldRepositories]. ok is false
 // for files that say nothing.
 func parseOldFile(key string, size int64) (f oldFile, ok bool) {

@@ -119,7 +119,7 @@ func (a *adoption) leftover(ctx context.Context, d registry.Digest) error {
 		a.skip(Skip{Repository: a.source.path, Digest: d, Reason: "its content is not in the old registry's store, and no manifest here needs it"})
 		return nil
 	}
-	return a.take(ctx, taking{blobs: []*located{l}})
+	return a.take(ctx, taking{repository: a.source.name, blobs: []*located{l}})
 }
 
 func (a *adoption) tag(ctx context.Context, t registry.Tag) error {
@@ -145,142 +145,80 @@ func (a *adoption) tag(ctx context.Context, t registry.Tag) error {
 		a.skip(Skip{Repository: s.path, Tag: t, Reason: "its link is broken: it names no digest"})
 		return nil
 	case s.fates[target] != shown:
-		a.skip(Skip{Repository: s.path, Tag: t, Digest: target, Reason: "the manifest it points to was not adopted"})
+		a.skip(Skip{Repository: s.path, Tag: t, Digest: target, Reason: notAdopted})
 		return nil
 	}
-	return a.take(ctx, taking{tag: t, digest: target})
+	return a.take(ctx, taking{repository: s.name, tag: t, digest: target})
 }
+
+const notAdopted = "the manifest it points to was not adopted"
 
 // taking is one thing to adopt: a manifest with its blobs, a tag on digest, or
 // blobs alone.
 type taking struct {
-	digest registry.Digest
-	raw    []byte
-	parsed registry.Parsed
-	blobs  []*located
-	tag    registry.Tag
+	repository registry.Repo
+	digest     registry.Digest
+	raw        []byte
+	parsed     registry.Parsed
+	blobs      []*located
+	tag        registry.Tag
 }
 
-// A batch is one commit, so pushes wait for it no longer than this takes.
+// Many names share a commit, but a push waits for it no longer than this takes.
 const (
 	batchLength = 500
 	batchBytes  = 4 << 20
 )
 
 func (a *adoption) take(ctx context.Context, t taking) error {
-	a.batch = append(a.batch, t)
-	a.batchBytes += len(t.raw)
-	if len(a.batch) < batchLength && a.batchBytes < batchBytes {
+	a.taken = append(a.taken, t)
+	a.takenBytes += len(t.raw)
+	if len(a.taken) < a.batch && a.takenBytes < batchBytes {
 		return nil
 	}
 	return a.flush(ctx)
 }
 
-// flush commits the batch to the source's repository.
+// flush commits what was taken.
 func (a *adoption) flush(ctx context.Context) error {
-	if !a.DryRun {
-		clear(a.located)
-	}
-	if len(a.batch) == 0 {
-		return nil
-	}
-	batch := a.batch
-	a.batch, a.batchBytes = nil, 0
+	taken := a.taken
+	a.taken, a.takenBytes = nil, 0
 	if a.DryRun {
-		a.count(batch)
+		a.count(taken)
 		return nil
 	}
-	var b *batchResult
-	err := a.change(ctx, a.source.name, passing, func(ctx context.Context, tx *meta.Tx) error {
-		b = &batchResult{}
-		return a.commit(ctx, tx, batch, b)
+	clear(a.located)
+	if len(taken) == 0 {
+		return nil
+	}
+	for i, t := range taken {
+		if i == 0 || t.repository != taken[i-1].repository {
+			defer a.cache.changing(t.repository)()
+		}
+	}
+	var c *commit
+	err := a.meta.Update(ctx, passing, func(ctx context.Context, tx *meta.Tx) error {
+		c = &commit{engine: a.Engine, tx: tx}
+		return c.run(ctx, taken)
 	})
 	if err != nil {
 		return err
 	}
-	a.discard(ctx, b.spare...)
-	a.changed = &b.repository
-	a.report.Manifests += b.Manifests
-	a.report.Tags += b.Tags
-	a.report.Blobs += b.Blobs
-	a.report.Bytes += b.Bytes
-	a.source.skipped = a.source.skipped || len(b.skips) > 0
-	for _, s := range b.skips {
+	a.discard(ctx, c.spare...)
+	a.changed = &c.repository
+	a.report.Manifests += c.manifests
+	a.report.Tags += c.tags
+	a.report.Blobs += c.blobs
+	a.report.Bytes += c.bytes
+	for _, s := range c.skips {
 		a.skip(s)
 	}
 	return nil
 }
 
-// batchResult is what the commit of a batch did.
-type batchResult struct {
-	AdoptReport
-	repository meta.Repository
-	skips      []Skip
-	spare      []string
-}
-
-func (a *adoption) commit(ctx context.Context, tx *meta.Tx, batch []taking, b *batchResult) (err error) {
-	if b.repository, err = tx.EnsureRepository(ctx, a.source.name); err != nil {
-		return err
-	}
-	for _, t := range batch {
-		for _, l := range t.blobs {
-			fresh, spare, err := tx.AdoptBlob(ctx, b.repository, l.digest, l.object)
-			if err != nil {
-				return err
-			}
-			b.spare = append(b.spare, spare...)
-			if fresh {
-				b.Blobs++
-				b.Bytes += l.object.Size
-			}
-		}
-		err := a.commitName(ctx, tx, t, b)
-		if e, ok := errors.AsType[*registry.Error](err); ok {
-			b.skips = append(b.skips, Skip{Repository: a.source.path, Tag: t.tag, Digest: t.digest, Reason: e.Message})
-			continue
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return tx.NextGeneration(ctx, b.repository)
-}
-
-func (a *adoption) commitName(ctx context.Context, tx *meta.Tx, t taking, b *batchResult) error {
-	switch {
-	case t.tag != "":
-		done, err := tx.AdoptTag(ctx, b.repository, t.tag, t.digest)
-		if errors.Is(err, meta.ErrNotFound) {
-			return registry.E("engine.Adopt", registry.ManifestUnknown, nil, "the manifest it points to was not adopted")
-		}
-		if done {
-			b.Tags++
-		}
-		return err
-	case t.raw == nil:
-		return nil
-	}
-	m := meta.NewManifest{Manifest: meta.Manifest{Manifest: registry.Manifest{Raw: t.raw, Descriptor: registry.Descriptor{
-		MediaType: t.parsed.MediaType, ArtifactType: t.parsed.ArtifactType, Annotations: t.parsed.Annotations,
-		Digest: t.digest, Size: int64(len(t.raw)),
-	}}}}
-	if t.parsed.Subject != nil {
-		m.Subject = t.parsed.Subject.Digest
-	}
-	if err := a.references(ctx, tx, b.repository, t.parsed, &m); err != nil {
-		return err
-	}
-	if _, err := tx.AddManifest(ctx, b.repository, m); err != nil {
-		return err
-	}
-	b.Manifests++
-	return nil
-}
-
 // count is a dry run's flush.
-func (a *adoption) count(batch []taking) {
-	for _, t := range batch {
+func (a *adoption) count(taken []taking) {
+	for _, t := range taken {
 		switch {
 		case t.tag != "":
 			a.report.Tags++

@@ -154,6 +154,7 @@ func healthy(t *testing.T) (o oldTree, index, referrer registry.Manifest) {
 	o.image("acme/app/nested", "shared", "1.0")
 	o.image("acme/app/nested/deep-er/still", "deep", "v1")
 	o.image("acme/untagged", "untagged")
+	o.image("acme/tags/x/index", "index", "index")
 	child, other := o.image("multi/arch", "amd64"), o.image("multi/arch", "arm64")
 	inner := o.manifest("multi/arch", registrytest.Index(nil, child, other))
 	index = o.manifest("multi/arch", registrytest.Index(nil, inner, child), "all")
@@ -193,7 +194,7 @@ func TestAdopt(t *testing.T) {
 	var last, total int64
 	got := adopt(t, e, AdoptOptions{Progress: func(done, all int64) { last, total = done, all }})
 	want := AdoptReport{
-		Repositories: 8, Manifests: 13, Tags: 10, Blobs: 19, Copied: 1, Bytes: got.Bytes,
+		Repositories: 9, Manifests: 14, Tags: 11, Blobs: 21, Copied: 1, Bytes: got.Bytes,
 		Uploads: 2, UploadBytes: int64(len("unfinished") + 2*len("2024-01-01T00:00:00Z")),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -208,7 +209,7 @@ func TestAdopt(t *testing.T) {
 
 	before := everything(t, e)
 	for _, name := range []string{
-		"alpine:latest", "acme/app:1.0", "acme/app:stable", "acme/app/nested/deep-er/still:v1", "multi/arch:all", "acme/docker:schema2", "acme/sha512:v1",
+		"alpine:latest", "acme/app:1.0", "acme/app:stable", "acme/app/nested/deep-er/still:v1", "acme/tags/x/index:index", "multi/arch:all", "acme/docker:schema2", "acme/sha512:v1",
 	} {
 		if before[name] == "" {
 			t.Errorf("%s is not there: %v", name, before)
@@ -227,12 +228,12 @@ func TestAdopt(t *testing.T) {
 	if !slices.Equal(referrers, []registry.Digest{referrer.Digest}) {
 		t.Errorf("referrers %v, want %s", referrers, referrer.Digest)
 	}
-	if r := fsck(t, e, false); r.Found != 0 || r.Orphans != 0 || r.Blobs != 19 {
+	if r := fsck(t, e, false); r.Found != 0 || r.Orphans != 0 || r.Blobs != 21 {
 		t.Errorf("fsck: %+v", r)
 	}
 
 	again := adopt(t, e, AdoptOptions{Verify: true})
-	want = AdoptReport{Repositories: 8, Known: 23, Uploads: want.Uploads, UploadBytes: want.UploadBytes}
+	want = AdoptReport{Repositories: 9, Known: 25, Uploads: want.Uploads, UploadBytes: want.UploadBytes}
 	if diff := cmp.Diff(want, again); diff != "" {
 		t.Errorf("the second run (-want +got):\n%s", diff)
 	}
@@ -344,7 +345,7 @@ func interrupted(t *testing.T, e *Engine, n int64) bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := e.Adopt(ctx, AdoptOptions{Progress: func(done, _ int64) {
+	_, err := e.Adopt(ctx, AdoptOptions{batch: 3, Progress: func(done, _ int64) {
 		if done == n {
 			cancel()
 		}

@@ -201,6 +201,22 @@ func TestContract(t *testing.T) {
 				t.Error(diff)
 			}
 		}},
+		{"walk around a directory", func(t *testing.T, s *Store) {
+			for _, key := range []string{"/objects/ab/1", "/objects/cd/2", "/objects/cd/ef/3", "/objects/gh/4"} {
+				put(t, s, key, "x")
+			}
+			var seen []string
+			err := s.WalkExcept(t.Context(), "/objects", func(dir string) bool { return dir == "/objects/cd" }, func(key string, _ int64) error {
+				seen = append(seen, key)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"/objects/ab/1", "/objects/gh/4"}, seen); diff != "" {
+				t.Error(diff)
+			}
+		}},
 		{"walk of nothing", func(t *testing.T, s *Store) {
 			err := s.Walk(t.Context(), "/docker/registry", func(string, int64) error { return io.ErrNoProgress })
 			if err != nil {

@@ -152,10 +152,19 @@ func (s *Store) Stat(ctx context.Context, key string) (int64, error) {
 // in the order of their names within a directory. An absent prefix holds
 // nothing.
 func (s *Store) Walk(ctx context.Context, prefix string, fn func(key string, size int64) error) error {
+	return s.WalkExcept(ctx, prefix, func(string) bool { return false }, fn)
+}
+
+// WalkExcept is Walk without what lies in the directories that except picks.
+func (s *Store) WalkExcept(ctx context.Context, prefix string, except func(dir string) bool, fn func(key string, size int64) error) error {
 	var stopped error
 	err := s.driver.Walk(ctx, prefix, func(fi storagedriver.FileInfo) error {
-		if stopped = ctx.Err(); stopped == nil && !fi.IsDir() {
+		switch stopped = ctx.Err(); {
+		case stopped != nil:
+		case !fi.IsDir():
 			stopped = fn(fi.Path(), fi.Size())
+		case except(fi.Path()):
+			return storagedriver.ErrSkipDir
 		}
 		return stopped
 	})

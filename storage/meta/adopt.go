@@ -21,8 +21,10 @@ func (q queries) BlobRow(ctx context.Context, d registry.Digest) (StoredBlob, er
 // ManifestKnown tells whether the live repository name shows d now, and
 // whether it ever did within the trash window.
 func (q queries) ManifestKnown(ctx context.Context, name registry.Repo, d registry.Digest) (now, ever bool, err error) {
-	err = q.one(ctx, `SELECT count(*) > count(p.until_gen), count(*) > 0 FROM memberships p JOIN repositories r ON r.id = p.repository_id
-		WHERE r.name = ? AND r.deleted_at IS NULL AND p.digest = ?`, []any{string(name), d.String()}, &now, &ever)
+	// By the manifest: memberships are indexed by digest only while they are open.
+	err = q.one(ctx, `SELECT count(*) > count(p.until_gen), count(*) > 0 FROM manifests m
+		JOIN memberships p ON p.manifest_id = m.id JOIN repositories r ON r.id = p.repository_id
+		WHERE r.name = ? AND r.deleted_at IS NULL AND m.digest = ?`, []any{string(name), d.String()}, &now, &ever)
 	return now, ever, err
 }
 
