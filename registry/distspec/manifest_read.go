@@ -18,7 +18,7 @@ const (
 	// largeManifests bounds the bytes of all larger ones together: a hundred
 	// clients that each hold back the last byte of 4 MiB must not fill the
 	// memory.
-	largeManifests = 32 << 20
+	largeManifests = 16 << 20
 	// A client waits this long for its turn before it is told to come again.
 	largeManifestWait = 10 * time.Second
 )

@@ -108,7 +108,7 @@ func wrap(op string, err error) error {
 	switch {
 	case errors.Is(err, meta.ErrNoSpace), errors.Is(err, blob.ErrNoSpace):
 		return registry.E(op, registry.NoSpace, err, "the registry's storage is full: delete something or ask its operator for space; reading goes on")
-	case errors.Is(err, meta.ErrReadOnly), errors.Is(err, blob.ErrReadOnly):
+	case errors.Is(err, meta.ErrReadOnly), errors.Is(err, meta.ErrUncertain), errors.Is(err, blob.ErrReadOnly):
 		return registry.E(op, registry.Unavailable, err, "the registry's storage cannot be written now; reading goes on")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err

@@ -26,6 +26,9 @@ var errTooLarge = errors.New("body is larger than the limit")
 // keeps what arrived before, and returns both the object and the error. An
 // empty body makes no object (Size 0).
 func (e *Engine) store(ctx context.Context, body io.Reader, h hash.Hash, limit int64) (o meta.Object, bodyErr, err error) {
+	if e.meta.Full() {
+		return o, nil, meta.ErrNoSpace // before the body takes what deletes will need
+	}
 	buf := buffers.Get().(*[smallBody]byte)
 	defer buffers.Put(buf)
 	n, bodyErr := io.ReadFull(body, buf[:])
@@ -148,7 +151,9 @@ func (e *Engine) addBlob(ctx context.Context, op string, r registry.Repo, d regi
 		return err
 	})
 	if err != nil {
-		e.discardObjects(ctx, objects...)
+		if !errors.Is(err, meta.ErrUncertain) { // else the next start's sweep knows
+			e.discardObjects(ctx, objects...)
+		}
 		return registry.Descriptor{}, wrap(op, err)
 	}
 	e.discard(ctx, spare...)

@@ -79,7 +79,9 @@ func (u *upload) Append(ctx context.Context, body io.Reader, at int64) (int64, e
 	}
 	if o.Size > 0 {
 		if err := u.save(ctx, op, o, h); err != nil {
-			u.e.discardObjects(ctx, o)
+			if !errors.Is(err, meta.ErrUncertain) {
+				u.e.discardObjects(ctx, o)
+			}
 			return u.Size(), err
 		}
 	}

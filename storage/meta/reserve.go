@@ -5,22 +5,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+	"sync"
+	"syscall"
 )
 
 // reserve is a file of allocated but unused bytes beside the database. When
 // the disk is full it is given up, so that deletes and collection, which must
-// write before they can free anything, still commit.
+// write before they can free anything, still commit. Until it can be taken
+// again nothing else is committed: pushes would only eat what was freed.
 type reserve struct {
-	path   string
-	held   bool
-	before time.Time // no attempt to refill until then
+	mu   sync.Mutex
+	path string
+	held bool
 }
 
-const (
-	reserveBytes = 4 << 20 // a few hundred deletes' worth of log pages
-	refillEvery  = 10 * time.Second
-)
+const reserveBytes = 4 << 20 // a few hundred deletes' worth of log pages
 
 func newReserve(dir string) *reserve {
 	r := &reserve{path: filepath.Join(dir, "reserve")}
@@ -28,26 +27,38 @@ func newReserve(dir string) *reserve {
 	return r
 }
 
-// refill takes the space again, now and then, once there is some.
-func (r *reserve) refill() {
-	if r.held || time.Now().Before(r.before) {
-		return
+// refill tells whether the space is held. It takes it again once there is
+// twice as much: what is left then is for the pushes that go on.
+func (r *reserve) refill() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held {
+		return true
 	}
-	r.before = time.Now().Add(refillEvery)
+	if fi, err := os.Stat(r.path); err == nil && fi.Size() == reserveBytes {
+		r.held = true
+		return true
+	}
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(r.path), &s); err != nil || int64(s.Bavail)*s.Bsize < 2*reserveBytes {
+		return false
+	}
 	if err := os.WriteFile(r.path, make([]byte, reserveBytes), 0o600); err != nil {
-		_ = os.Remove(r.path) // read-only or full: tried again later
-		return
+		_ = os.Remove(r.path) // a part would only keep space from others
+		return false
 	}
 	r.held = true
+	return true
 }
 
 // release gives the space up; false if there was none to give.
 func (r *reserve) release() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !r.held {
 		return false
 	}
 	r.held = false
-	r.before = time.Now().Add(refillEvery)
 	err := os.Remove(r.path)
 	return err == nil || errors.Is(err, fs.ErrNotExist)
 }

@@ -25,6 +25,9 @@ var (
 	// ErrReadOnly means that the database cannot be written: its file is, or
 	// an earlier commit failed and the process must be restarted.
 	ErrReadOnly = errors.New("database is read-only")
+	// ErrUncertain means that a commit failed in the disk: whether it took
+	// place shows after a restart, and until then nothing must rely on either.
+	ErrUncertain = errors.New("commit failed")
 )
 
 //go:embed migrations/*.sql
@@ -113,6 +116,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
+// Full tells whether only changes that free space are taken now.
+func (s *Store) Full() bool { return !s.reserve.refill() }
+
 // Close waits for queued changes and closes the database.
 func (s *Store) Close() error {
 	return errors.Join(s.writer.close(), s.readers.Close())
@@ -132,8 +138,12 @@ type Options struct {
 
 // Update runs change in a transaction and returns its error, or that of the
 // commit. change runs on the writer's goroutine: it must only call tx. It may
-// run twice, so it must not accumulate state outside what it returns.
+// run twice, so it must not accumulate state outside what it returns. Beside
+// change's own errors it returns ErrNoSpace, ErrReadOnly, ErrUncertain.
 func (s *Store) Update(ctx context.Context, o Options, change func(ctx context.Context, tx *Tx) error) error {
+	if !o.Frees && !s.reserve.refill() {
+		return ErrNoSpace
+	}
 	return s.writer.update(ctx, o, change)
 }
 

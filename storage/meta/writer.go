@@ -100,7 +100,6 @@ func (w *writer) run() {
 			}
 		}
 		w.commit(group)
-		w.reserve.refill()
 	}
 }
 
@@ -115,6 +114,8 @@ func (w *writer) commit(group []*pending) {
 	if err != nil {
 		if isIOError(err) {
 			w.failed = fmt.Errorf("%w until packhouse is restarted, since a commit failed: %w", ErrReadOnly, err)
+			w.void()
+			err = fmt.Errorf("%w: %w", ErrUncertain, err)
 		}
 		answer(group, func(*pending) (error, bool) { return err, true })
 		return
@@ -123,6 +124,23 @@ func (w *writer) commit(group []*pending) {
 		p.result <- results[i]
 	}
 }
+
+// void overwrites what a failed commit wrote to the log: its frames are
+// complete, though perhaps not durable, so the next recovery would take them
+// for a commit that nobody was promised. It is best effort.
+func (w *writer) void() {
+	ctx := context.Background()
+	_, _ = w.conn.ExecContext(ctx, "PRAGMA synchronous=OFF") // a sync would fail again
+	if w.sql(ctx, "BEGIN IMMEDIATE") != nil {
+		return
+	}
+	// Any change will do; this one is swept at the next start.
+	_, _ = w.conn.ExecContext(ctx, "INSERT OR REPLACE INTO object_blocks (token, reserved_at) VALUES (?, 0)", voidToken)
+	_ = w.sql(ctx, "COMMIT")
+}
+
+// voidToken is a block of storage keys that nobody writes.
+const voidToken = "00000000000000000000000000000000"
 
 // answer sends a result to the members that have one and returns the rest.
 func answer(group []*pending, result func(*pending) (error, bool)) []*pending {
