@@ -86,6 +86,19 @@ func (c *cache) changing(r registry.Repo) (settled func()) {
 	}
 }
 
+// changingAll announces a change of any number of repositories.
+func (c *cache) changingAll() (settled func()) {
+	for i := range c.stripes {
+		c.stripes[i].changing.Add(1)
+	}
+	return func() {
+		c.forget()
+		for i := range c.stripes {
+			c.stripes[i].changing.Add(-1)
+		}
+	}
+}
+
 // forget makes every entry unreachable.
 func (c *cache) forget() {
 	for i := range c.stripes {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/registrytest"
@@ -354,4 +355,38 @@ func TestGateIsAskedBeforeAnyLookup(t *testing.T) {
 			t.Errorf("call %d: got %v, want the gate's refusal", i, err)
 		}
 	}
+}
+
+// An old client reads the referrers tag, adds to the index, and pushes it back
+// on condition that nobody else did.
+func TestAComputedReferrersTagCanBeReplaced(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	subject := pushImage(t, e, "subject", "1.0")
+	pushBlob(t, e, repo, "signature")
+	referrer := registrytest.Image(func(m *ocispec.Manifest) {
+		m.Subject = &registry.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
+	}, []byte("signature"))
+	if _, err := e.PutManifest(t.Context(), repo, referrer, registry.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	tag := registry.ReferrersTag(subject.Digest)
+	computed, err := e.Tagged(t.Context(), repo, tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := registrytest.Index(nil, referrer)
+	put := func() error {
+		_, err := e.PutManifest(t.Context(), repo, index, registry.PutOptions{
+			Tags: []registry.Tag{tag}, If: registry.Condition{Match: []string{computed.Digest.String()}},
+		})
+		return err
+	}
+	if err := put(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.Tagged(t.Context(), repo, tag); err != nil || got.Digest != index.Digest {
+		t.Errorf("the tag is %s, %v; want what was pushed", got.Digest, err)
+	}
+	wantCode(t, put(), registry.PreconditionFailed)
 }

@@ -183,7 +183,7 @@ func (e *Engine) allReferrers(ctx context.Context, r registry.Repo, subject stri
 func (e *Engine) merge(ctx context.Context, r registry.Repo, list []registry.Descriptor, pushed registry.Manifest, artifactType string) ([]registry.Descriptor, error) {
 	p, err := registry.ParseManifest(pushed.MediaType, pushed.Raw)
 	if err != nil {
-		return list, nil // adopted content may be anything; then it is no referrers index
+		return list, nil //nolint:nilerr // adopted content may be anything; then it is no referrers index
 	}
 	for _, child := range p.Children {
 		at, listed := slices.BinarySearchFunc(list, child.Digest, func(d registry.Descriptor, want registry.Digest) int { return cmp.Compare(d.Digest, want) })
@@ -228,4 +228,17 @@ func (e *Engine) computedReferrers(ctx context.Context, r registry.Repo, t regis
 		Descriptor: registry.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))},
 		Raw:        raw,
 	}}, nil
+}
+
+// computedDigest is what a client saw under a referrers tag that nobody
+// pushed, and may name in If-Match; "" if there is nothing.
+func (e *Engine) computedDigest(ctx context.Context, r registry.Repo, t registry.Tag) (registry.Digest, error) {
+	ent, err := e.computedReferrers(ctx, r, t)
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return ent.manifest.Digest, nil
 }

@@ -174,6 +174,8 @@ func (e *Engine) DeleteNamespace(ctx context.Context, name string) (int, error) 
 		return 0, err
 	}
 	members := 0
+	settled := e.cache.changingAll()
+	defer settled()
 	err := e.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) error {
 		list, err := tx.RepositoriesOf(ctx, name)
 		if err != nil {
@@ -187,7 +189,6 @@ func (e *Engine) DeleteNamespace(ctx context.Context, name string) (int, error) 
 		}
 		return tx.DeleteNamespace(ctx, name)
 	})
-	e.cache.forget()
 	if errors.Is(err, meta.ErrNotFound) {
 		return 0, registry.E(op, registry.NameUnknown, nil, "there is no namespace %q", name)
 	}

@@ -131,7 +131,13 @@ func (e *Engine) checkNames(ctx context.Context, tx *meta.Tx, r meta.Repository,
 		if err != nil && !errors.Is(err, meta.ErrNotFound) {
 			return err
 		}
-		if err := o.If.Check(op, "tag "+string(t), current.Digest); err != nil {
+		seen := current.Digest
+		if seen == "" && len(o.If.Match) > 0 {
+			if seen, err = e.computedDigest(ctx, r.Name, t); err != nil {
+				return err
+			}
+		}
+		if err := o.If.Check(op, "tag "+string(t), seen); err != nil {
 			return err
 		}
 		if current.Digest != "" && current.Digest != d {
