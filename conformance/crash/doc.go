@@ -18,6 +18,16 @@
 // file systems and so need root; all mounts live in a mount namespace of the
 // test process and vanish with it, however it ends.
 //
+// Found so far, beside mistakes of the tests themselves:
+//
+//   - A commit whose fsync failed was answered 5xx, and done after a restart: the
+//     next start found it in the database's log. A blob then had a row and no
+//     bytes (TestFaults).
+//   - On a full disk deletes were refused once pushes had used up what was held
+//     in reserve for them (TestDiskFull).
+//   - A hundred clients that held back the last byte of a manifest each took
+//     900 MiB of memory (TestHostile).
+//
 // Every durability test names the mutation of the product that turns it red.
 // The harness itself is tested by breaking a data directory under it, and
 // histories under its checker.

@@ -26,7 +26,6 @@ type node struct {
 	pid   int
 	ready time.Duration // from exec to the first answer
 	kill  func() error  // SIGKILL, returns when the process is gone
-	stop  func() error  // SIGTERM, returns how the process ended
 	logs  func() string
 }
 
@@ -40,7 +39,7 @@ func start(ctx context.Context, data string, o packhouse.Options) (*node, error)
 	if err != nil {
 		return nil, err
 	}
-	return &node{url: s.URL, data: data, pid: s.PID(), ready: s.StartedIn, kill: s.Kill, stop: s.Stop, logs: s.Logs}, nil
+	return &node{url: s.URL, data: data, pid: s.PID(), ready: s.StartedIn, kill: s.Kill, logs: s.Logs}, nil
 }
 
 // mustStart is start for a test that cannot go on without it; the process ends with the test.
@@ -130,14 +129,11 @@ func startPeer(ctx context.Context, data string) (*node, error) {
 		return nil, err
 	}
 	n := &node{url: "http://" + addr, data: data, pid: cmd.Process.Pid, logs: func() string { return "" }}
-	end := func(sig syscall.Signal) func() error {
-		return sync.OnceValue(func() error {
-			_ = syscall.Kill(-n.pid, sig)
-			_ = cmd.Wait()
-			return nil
-		})
-	}
-	n.kill, n.stop = end(syscall.SIGKILL), end(syscall.SIGTERM)
+	n.kill = sync.OnceValue(func() error {
+		_ = syscall.Kill(-n.pid, syscall.SIGKILL)
+		_ = cmd.Wait() // its status is the signal's
+		return nil
+	})
 	for ctx.Err() == nil {
 		res, err := http.Get(n.url + "/v2/")
 		if err == nil {

@@ -81,16 +81,6 @@ func (v *volume) written(t *testing.T) string {
 	return strings.Join([]string{f[4], f[6], f[8], f[15]}, " ")
 }
 
-// free returns how many bytes an unprivileged and a privileged process may still write.
-func (v *volume) free(t *testing.T) int64 {
-	t.Helper()
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(v.dir, &s); err != nil {
-		t.Fatal(err)
-	}
-	return int64(s.Bfree) * s.Bsize
-}
-
 // fill takes the rest of the volume, to the last byte that can be had, and
 // returns the file that holds it.
 func (v *volume) fill(t *testing.T) string {

@@ -213,8 +213,10 @@ func (w *worker) resumeUpload() bool {
 	return w.finish(s, s.body[last+1:])
 }
 
+// mount takes a blob over from a shared repository. What lies in the worker's
+// own may be common content, of which a shared one must not have several owners.
 func (w *worker) mount(repo string) bool {
-	from := w.repos[w.r.IntN(len(w.repos))]
+	from := w.repos[w.r.IntN(2)]
 	b, found := w.l.some(blobs, from, nil)
 	if from == repo || !found {
 		return w.pushWhole(repo)
