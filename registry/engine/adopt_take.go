@@ -166,7 +166,7 @@ type taking struct {
 
 // Many names share a commit, but a push waits for it no longer than this takes.
 const (
-	batchLength = 500
+	batchLength = 200
 	batchBytes  = 4 << 20
 )
 
