@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -89,6 +90,8 @@ func startDockerd(t *testing.T, docker, dockerd string) string {
 	t.Helper()
 	dir := t.TempDir()
 	socket := "unix://" + filepath.Join(dir, "docker.sock")
+	// Where mounts are private, as in most containers, dockerd mounts its root onto itself and may leave that behind.
+	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(dir, "data"), syscall.MNT_DETACH) })
 	name := "conformance-" + filepath.Base(filepath.Dir(dir))
 	config := filepath.Join(dir, "daemon.json")
 	if err := os.WriteFile(config, []byte("{}"), 0o644); err != nil {
