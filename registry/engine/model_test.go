@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"iter"
@@ -24,8 +25,16 @@ import (
 //
 // Mutations that turn it red: leave generation.Add out of cache.changing;
 // leave the tags out of Tx.CloseMembership; skip checkNames.
+//
+// Each operation commits, so rapid's own 100 runs would take minutes; give
+// -rapid.checks for more.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := flag.Set("rapid.checks", "25"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	e := open(t)
 	runs := 0 // each with repositories and contents of its own
 	rapid.Check(t, func(rt *rapid.T) {
