@@ -26,7 +26,7 @@ func (a *adoption) locate(ctx context.Context, d registry.Digest, want int64) (*
 		b, err := a.meta.Blob(ctx, a.source.name, d) // pushed here since
 		switch {
 		case errors.Is(err, meta.ErrNotFound):
-			return nil, nil //nolint:nilnil // documented
+			return nil, nil
 		case err != nil:
 			return nil, err
 		}
