@@ -185,7 +185,7 @@ func (a *adoption) leftovers(ctx context.Context) error {
 		}
 		d, err := registry.ParseDigest(f.name)
 		if err != nil || a.source.refusal != "" || a.kept[d] {
-			return nil //nolint:nilerr // reported before
+			return nil // reported before
 		}
 		return a.leftover(ctx, d)
 	}, "_manifests", "_uploads")

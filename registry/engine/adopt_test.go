@@ -146,6 +146,7 @@ func readBlob(t *testing.T, e *Engine, r registry.Repo, d registry.Digest) strin
 
 // healthy builds a tree that is adopted whole, and returns some of it.
 func healthy(t *testing.T) (o oldTree, index, referrer registry.Manifest) {
+	t.Helper()
 	o = oldTree{t, t.TempDir()}
 	o.image("alpine", "one segment", "3", "latest")
 	o.image("acme/app", "shared", "1.0")

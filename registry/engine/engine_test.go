@@ -62,5 +62,8 @@ func start(t *testing.T, dir string, now func() time.Time, change ...func(*Confi
 
 func TestRegistry(t *testing.T) {
 	t.Parallel()
-	registrytest.Run(t, func(t *testing.T) registry.Registry { return open(t) })
+	registrytest.Run(t, func(t *testing.T) registry.Registry {
+		t.Helper()
+		return open(t)
+	})
 }

@@ -55,7 +55,7 @@ func (c *check) manifestFault(ctx context.Context, m meta.Manifest) (string, err
 	}
 	p, err := registry.ParseManifest(m.MediaType, m.Raw)
 	if err != nil {
-		return err.Error(), nil
+		return err.Error(), nil //nolint:nilerr // the finding, not a failure of the check
 	}
 	known, err := c.meta.References(ctx, m.ID)
 	if err != nil {

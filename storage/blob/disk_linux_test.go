@@ -11,7 +11,7 @@ func mount(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,size="+size); err != nil {
-		if os.Getenv("PACKHOUSE_REQUIRE_CLIENTS") == "1" {
+		if os.Getenv("PACKHOUSE_REQUIRE_CLIENTS") == "1" { //nolint:forbidigo // what CI sets
 			t.Fatalf("mount a tmpfs for a full disk: %v: run the tests as root", err)
 		}
 		t.Skipf("mount a tmpfs for a full disk: %v", err)

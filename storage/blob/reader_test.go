@@ -60,7 +60,7 @@ func TestReadAnyRange(t *testing.T) {
 				if diff := cmp.Diff(whole[off:off+n], string(got)+rest.String()); diff != "" {
 					rt.Fatal(diff)
 				}
-				if m, err := rc.Read(make([]byte, 1)); m != 0 || err != io.EOF { //nolint:errorlint // by io.Reader's contract
+				if m, err := rc.Read(make([]byte, 1)); m != 0 || err != io.EOF { // itself, by io.Reader's contract
 					rt.Fatalf("after the end: %d, %v", m, err)
 				}
 				if err := rc.Close(); err != nil {
@@ -108,7 +108,7 @@ func drain(rc io.ReadCloser, writeTo bool) (string, error) {
 	_, err := io.Copy(&b, src)
 	_, again := rc.Read(make([]byte, 1))
 	if again == nil || (err != nil && errors.Is(again, io.EOF)) {
-		err = fmt.Errorf("a second Read gave %v after %w", again, err)
+		err = fmt.Errorf("a second Read gave %w after %w", again, err)
 	}
 	return b.String(), errors.Join(err, rc.Close())
 }
@@ -258,13 +258,16 @@ func TestReadOverHTTP(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	resp, err := srv.Client().Get(srv.URL)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	resp, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
 	got, err := io.ReadAll(resp.Body)
-	if err != nil || string(got) != content[5:900_005] {
+	if err := errors.Join(err, resp.Body.Close()); err != nil || string(got) != content[5:900_005] {
 		t.Errorf("got %d bytes, %v", len(got), err)
 	}
 }

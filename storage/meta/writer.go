@@ -32,7 +32,7 @@ type writer struct {
 
 type pending struct {
 	Options
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // the caller waits for the answer
 	change func(context.Context, *Tx) error
 	result chan error
 }
@@ -51,7 +51,7 @@ func newWriter(ctx context.Context, db *sql.DB, r *reserve, now func() time.Time
 		queue: make(chan *pending, maxGroup),
 		done:  make(chan struct{}),
 	}
-	go w.run()
+	go w.run() //nolint:contextcheck // it outlives every caller
 	return w, nil
 }
 
