@@ -96,7 +96,7 @@ func unitTests(ctx context.Context, e *environment) []result {
 			return countTests(out, err)
 		}),
 		measure("harness tests", func() (string, error) {
-			out, err := e.command(ctx, "harness", e.module, nil, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./packhouse", "./runner", "./tools")
+			out, err := e.command(ctx, "harness", e.module, nil, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./packhouse", "./runner", "./tools", "./bench")
 			return countTests(out, err)
 		}),
 	}

@@ -35,7 +35,7 @@ func (e *Engine) Collect(ctx context.Context, o CollectOptions) (Collected, erro
 		return Collected{}, err
 	}
 	if !e.collecting.TryLock() {
-		return Collected{}, registry.E(op, registry.Unavailable, nil, "a collection or check is already running")
+		return Collected{}, busy(op)
 	}
 	defer e.collecting.Unlock()
 	c := collection{Engine: e, CollectOptions: o, now: e.meta.Now()}

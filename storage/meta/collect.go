@@ -187,15 +187,11 @@ type Holder struct {
 
 // Holders lists where a blob is referenced from.
 func (q queries) Holders(ctx context.Context, blob int64) ([]Holder, error) {
-	return q.holders(ctx, `SELECT r.name, p.digest FROM manifest_blobs mb
+	var list []Holder
+	err := q.all(ctx, `SELECT r.name, p.digest FROM manifest_blobs mb
 		JOIN memberships p ON p.manifest_id = mb.manifest_id AND p.until_gen IS NULL
 		JOIN repositories r ON r.id = p.repository_id AND r.deleted_at IS NULL
-		WHERE mb.blob_id = ? ORDER BY r.name, p.digest`, blob)
-}
-
-func (q queries) holders(ctx context.Context, query string, args ...any) ([]Holder, error) {
-	var list []Holder
-	err := q.all(ctx, query, args, func(rows *sql.Rows) error {
+		WHERE mb.blob_id = ? ORDER BY r.name, p.digest`, []any{blob}, func(rows *sql.Rows) error {
 		var h Holder
 		err := rows.Scan(&h.Repository, &h.Manifest)
 		list = append(list, h)
@@ -213,27 +209,6 @@ func (q queries) StoredManifests(ctx context.Context, after int64, limit int) ([
 		return err
 	})
 	return list, err
-}
-
-// DanglingBlobs lists what live repositories show although a blob it
-// references is not there for them.
-func (q queries) DanglingBlobs(ctx context.Context) ([]Holder, error) {
-	return q.holders(ctx, `SELECT DISTINCT r.name, p.digest FROM memberships p
-		JOIN repositories r ON r.id = p.repository_id AND r.deleted_at IS NULL
-		JOIN manifest_blobs mb ON mb.manifest_id = p.manifest_id
-		LEFT JOIN blobs b ON b.id = mb.blob_id AND b.state = 0
-		LEFT JOIN repository_blobs rb ON rb.blob_id = mb.blob_id AND rb.repository_id = p.repository_id
-		WHERE p.until_gen IS NULL AND (b.id IS NULL OR rb.blob_id IS NULL) ORDER BY 1, 2`)
-}
-
-// DanglingChildren lists the indexes that live repositories show although a
-// manifest they list is not in the same repository.
-func (q queries) DanglingChildren(ctx context.Context) ([]Holder, error) {
-	return q.holders(ctx, `SELECT DISTINCT r.name, p.digest FROM memberships p
-		JOIN repositories r ON r.id = p.repository_id AND r.deleted_at IS NULL
-		JOIN manifest_children c ON c.manifest_id = p.manifest_id
-		LEFT JOIN memberships o ON o.repository_id = p.repository_id AND o.digest = c.digest AND o.until_gen IS NULL
-		WHERE p.until_gen IS NULL AND o.id IS NULL ORDER BY 1, 2`)
 }
 
 // ClosedPeriods counts the periods that ended before the given time.

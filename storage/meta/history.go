@@ -54,7 +54,8 @@ type Child struct {
 func (q queries) ClosedChildren(ctx context.Context, r Repository, index int64) ([]Child, error) {
 	var list []Child
 	err := q.all(ctx, `SELECT DISTINCT p.manifest_id, p.digest FROM manifest_children c
-		JOIN memberships p ON p.digest = c.digest AND p.repository_id = ?1 AND p.until_gen IS NOT NULL
+		JOIN manifests m ON m.digest = c.digest
+		JOIN memberships p ON p.manifest_id = m.id AND p.repository_id = ?1 AND p.until_gen IS NOT NULL
 		WHERE c.manifest_id = ?2 AND NOT EXISTS (SELECT 1 FROM memberships o WHERE o.repository_id = ?1 AND o.digest = c.digest AND o.until_gen IS NULL)`,
 		[]any{r.ID, index}, func(rows *sql.Rows) error {
 			var c Child
