@@ -187,11 +187,15 @@ type Holder struct {
 
 // Holders lists where a blob is referenced from.
 func (q queries) Holders(ctx context.Context, blob int64) ([]Holder, error) {
-	var list []Holder
-	err := q.all(ctx, `SELECT r.name, p.digest FROM manifest_blobs mb
+	return q.holders(ctx, `SELECT r.name, p.digest FROM manifest_blobs mb
 		JOIN memberships p ON p.manifest_id = mb.manifest_id AND p.until_gen IS NULL
 		JOIN repositories r ON r.id = p.repository_id AND r.deleted_at IS NULL
-		WHERE mb.blob_id = ? ORDER BY r.name, p.digest`, []any{blob}, func(rows *sql.Rows) error {
+		WHERE mb.blob_id = ? ORDER BY r.name, p.digest`, blob)
+}
+
+func (q queries) holders(ctx context.Context, query string, args ...any) ([]Holder, error) {
+	var list []Holder
+	err := q.all(ctx, query, args, func(rows *sql.Rows) error {
 		var h Holder
 		err := rows.Scan(&h.Repository, &h.Manifest)
 		list = append(list, h)
