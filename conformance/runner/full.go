@@ -10,9 +10,10 @@ import (
 )
 
 func crashFull(ctx context.Context, e *environment) []result {
+	machine := e.machine(ctx) // now: the tree may move on while the tests run
 	out, results := e.goTest(ctx, "crash-full", "3h", "./crash", "-full")
 	return append(results, measure("results/crash.md", func() (string, error) {
-		return "", e.writeResult(ctx, "crash", "go test ./crash -full", crashReport(out, results))
+		return "", e.writeResult(machine, "crash", "go test ./crash -full", crashReport(out, results))
 	}))
 }
 
@@ -40,6 +41,7 @@ func bench(ctx context.Context, e *environment) []result {
 		return []result{{name: "bench", err: err}}
 	}
 	return []result{measure("bench", func() (string, error) {
+		machine := e.machine(ctx)
 		out, err := e.command(ctx, "bench", e.module, nil, "go", "run", "./bench")
 		if err != nil {
 			return "", err
@@ -47,15 +49,15 @@ func bench(ctx context.Context, e *environment) []result {
 		if len(out) == 0 {
 			return "", errors.New("the benchmark printed nothing")
 		}
-		return "results/bench.md", e.writeResult(ctx, "bench", "go run ./bench", string(out))
+		return "results/bench.md", e.writeResult(machine, "bench", "go run ./bench", string(out))
 	})}
 }
 
-func (e *environment) writeResult(ctx context.Context, name, command, body string) error {
+func (e *environment) writeResult(machine, name, command, body string) error {
 	dir := filepath.Join(e.module, "results")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	text := fmt.Sprintf("# %s\n\n`%s`, run by `conformance/run --full`.\n\n%s\n%s", name, command, e.machine(ctx), body)
+	text := fmt.Sprintf("# %s\n\n`%s`, run by `conformance/run --full`.\n\n%s\n%s", name, command, machine, body)
 	return os.WriteFile(filepath.Join(dir, name+".md"), []byte(text), 0o644)
 }

@@ -92,7 +92,7 @@ func vet(ctx context.Context, e *environment) []result {
 func unitTests(ctx context.Context, e *environment) []result {
 	return []result{
 		measure("unit tests", func() (string, error) {
-			out, err := e.command(ctx, "unit", e.root, nil, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./...")
+			out, err := e.command(ctx, "unit", e.root, []string{"PACKHOUSE_REQUIRE_CLIENTS=1"}, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./...")
 			return countTests(out, err)
 		}),
 		measure("harness tests", func() (string, error) {
