@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"net/http"
 )
 
 // Code says what went wrong. The first group is the OCI distribution-spec's
@@ -38,7 +39,56 @@ const (
 	NoSpace            Code = "NO_SPACE"            // the disk is full: 507
 	Unavailable        Code = "UNAVAILABLE"         // try again: 503
 	Timeout            Code = "TIMEOUT"             // the client went silent: 408
+	VersionExists      Code = "VERSION_EXISTS"      // a version is there with other content, or was withdrawn: 409
+	Conflict           Code = "CONFLICT"            // what is there stands in the way: 409
 )
+
+// HTTPStatus is the status that protocols give a Code; 500 for one that it
+// does not know, which is a bug of ours and looks like one.
+func (c Code) HTTPStatus() int {
+	switch c {
+	case BlobUploadInvalid, DigestInvalid, ManifestBlobUnknown, ManifestInvalid, NameInvalid, SizeInvalid:
+		return http.StatusBadRequest
+	case BlobUnknown, BlobUploadUnknown, ManifestUnknown, NameUnknown:
+		return http.StatusNotFound
+	case Unauthorized:
+		return http.StatusUnauthorized
+	case Denied:
+		return http.StatusForbidden
+	case Unsupported, Referenced:
+		return http.StatusMethodNotAllowed
+	case TooManyRequests:
+		return http.StatusTooManyRequests
+	case PreconditionFailed:
+		return http.StatusPreconditionFailed
+	case RangeInvalid:
+		return http.StatusRequestedRangeNotSatisfiable
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case Timeout:
+		return http.StatusRequestTimeout
+	case VersionExists, Conflict:
+		return http.StatusConflict
+	case NoSpace:
+		return http.StatusInsufficientStorage
+	case Unavailable:
+		return http.StatusServiceUnavailable
+	case Internal:
+	}
+	return http.StatusInternalServerError
+}
+
+// RetryAfter is what the Retry-After header says of a status, in seconds; ""
+// for none. A full disk takes somebody's hand.
+func RetryAfter(status int) string {
+	switch status {
+	case http.StatusInsufficientStorage:
+		return "60"
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return "5"
+	}
+	return ""
+}
 
 // Error makes a bare Code an error, so that errors.Is(err, registry.BlobUnknown) works.
 func (c Code) Error() string { return string(c) }

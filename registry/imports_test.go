@@ -25,22 +25,33 @@ const module = "github.com/packhouse/packhouse"
 var mayImport = map[string][]string{
 	"registry":              {}, // the vocabulary
 	"registry/registrytest": {"registry"},
-	"registry/distspec":     {"registry"}, // serves any Registry, knows no engine
+	"registry/distspec":     {"registry", "registry/transfer"}, // serves any Registry, knows no engine
 	"registry/config":       {},
 	"registry/obs":          {"registry"},
 	"registry/engine":       {"registry", "storage/blob", "storage/meta"},
 	"registry/admin":        {"registry", "registry/engine", "storage/blob", "storage/meta"},
-	"registry/server":       {"registry/...", "storage/..."},
+	"registry/server":       {"registry/...", "storage/...", "artifacttypes"},
 	"storage/blob":          {"registry"},
 	"storage/meta":          {"registry"},
-	"cmd/...":               {"registry/...", "storage/..."},
+	"registry/feed":         {"registry", "registry/engine", "registry/transfer", "artifacttypes"},
+	"registry/transfer":     {"registry"},
+	// The contract, and the formats under it: never storage, never a sibling.
+	"artifacttypes":          {"registry"},
+	"artifacttypes/generic":  {"registry", "artifacttypes"},
+	"artifacttypes/npm":      {"registry", "artifacttypes"},
+	"artifacttypes/pypi":     {"registry", "artifacttypes"},
+	"artifacttypes/maven":    {"registry", "artifacttypes"},
+	"artifacttypes/helm":     {"registry", "artifacttypes"},
+	"artifacttypes/all":      {"artifacttypes/..."}, // the one list
+	"artifacttypes/typetest": {"registry/...", "storage/...", "artifacttypes"},
+	"cmd/...":                {"registry/...", "storage/...", "artifacttypes", "artifacttypes/all"},
 	// A module of its own that judges the binary from outside.
 	"conformance/...": {"conformance/..."},
 }
 
 // testsMayImport holds for every _test.go file beside its package's own rule
-// and the package itself; nothing else may import the contract suite.
-const testsMayImport = "registry/registrytest"
+// and the package itself; nothing else may import the contract suites.
+var testsMayImport = []string{"registry/registrytest", "artifacttypes/typetest"}
 
 // Names that say nothing about what is inside.
 var forbiddenNames = []string{"pkg", "internal", "util", "common", "types", "helpers"}
@@ -177,8 +188,8 @@ func fileProblems(name, pkg string, imports []string) []string {
 	for _, imported := range imports {
 		ours, ok := strings.CutPrefix(imported, module+"/")
 		switch {
-		case !ok, isTest && (ours == dir || ours == testsMayImport):
-		case ours == testsMayImport:
+		case !ok, isTest && (ours == dir || slices.Contains(testsMayImport, ours)):
+		case slices.Contains(testsMayImport, ours):
 			addf("%s may not import %s outside its tests", dir, ours)
 		case !slices.ContainsFunc(allowed, func(pattern string) bool { return covers(pattern, ours) }):
 			addf("%s may not import %s", dir, ours)

@@ -21,7 +21,8 @@ const (
 	// MaxRepoLength is the longest repository name in bytes. Clients cap
 	// host + "/" + name at 255, so a longer one could not be pulled.
 	MaxRepoLength = 255
-	maxTagLength  = 128
+	// MaxTagLength is the longest tag in bytes.
+	MaxTagLength = 128
 )
 
 // ParseRepo checks s against
@@ -75,9 +76,9 @@ func legalSegment(s string) bool {
 func ParseTag(s string) (Tag, error) {
 	bad := func() (Tag, error) {
 		return "", E("registry.ParseTag", ManifestInvalid, nil,
-			"%q is not a tag: at most %d letters, digits, '_', '.', '-', not starting with '.' or '-'", clip(s), maxTagLength)
+			"%q is not a tag: at most %d letters, digits, '_', '.', '-', not starting with '.' or '-'", clip(s), MaxTagLength)
 	}
-	if s == "" || len(s) > maxTagLength || s[0] == '.' || s[0] == '-' {
+	if s == "" || len(s) > MaxTagLength || s[0] == '.' || s[0] == '-' {
 		return bad()
 	}
 	for i := range len(s) {
@@ -154,6 +155,21 @@ func ReferrersSubject(t Tag) (algorithm digest.Algorithm, hexPrefix string, ok b
 		return digest.Algorithm(name), hex, true
 	}
 	return "", "", false
+}
+
+// IsSignatureTag tells whether t is one of the tags under which clients keep
+// what is about a digest: the referrers tag, or cosign's with .sig, .att or
+// .sbom behind it.
+func IsSignatureTag(t Tag) bool {
+	base := string(t)
+	for _, suffix := range []string{".sig", ".att", ".sbom"} {
+		if cut, ok := strings.CutSuffix(base, suffix); ok {
+			base = cut
+			break
+		}
+	}
+	_, _, ok := ReferrersSubject(Tag(base))
+	return ok
 }
 
 // clip keeps a client's own words short in the sentence sent back.

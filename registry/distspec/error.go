@@ -31,48 +31,52 @@ type rendering struct {
 	text   string // what the message says when the error has none
 }
 
-// render is the one table of codes. A code that it does not know is a bug of
-// ours, and looks like one.
+// render is the one table of codes.
 func render(c registry.Code) rendering {
+	at := func(wire registry.Code, text string) rendering { return rendering{wire, c.HTTPStatus(), text} }
 	switch c {
 	case registry.BlobUnknown:
-		return rendering{registry.BlobUnknown, http.StatusNotFound, "blob unknown to registry"}
+		return at(c, "blob unknown to registry")
 	case registry.BlobUploadInvalid:
-		return rendering{registry.BlobUploadInvalid, http.StatusBadRequest, "blob upload invalid"}
+		return at(c, "blob upload invalid")
 	case registry.BlobUploadUnknown:
-		return rendering{registry.BlobUploadUnknown, http.StatusNotFound, "blob upload unknown to registry"}
+		return at(c, "blob upload unknown to registry")
 	case registry.DigestInvalid:
-		return rendering{registry.DigestInvalid, http.StatusBadRequest, "provided digest did not match uploaded content"}
+		return at(c, "provided digest did not match uploaded content")
 	case registry.ManifestBlobUnknown:
-		return rendering{registry.ManifestBlobUnknown, http.StatusBadRequest, "manifest references a manifest or blob unknown to registry"}
+		return at(c, "manifest references a manifest or blob unknown to registry")
 	case registry.ManifestInvalid:
-		return rendering{registry.ManifestInvalid, http.StatusBadRequest, "manifest invalid"}
+		return at(c, "manifest invalid")
 	case registry.ManifestUnknown:
-		return rendering{registry.ManifestUnknown, http.StatusNotFound, "manifest unknown to registry"}
+		return at(c, "manifest unknown to registry")
 	case registry.NameInvalid:
-		return rendering{registry.NameInvalid, http.StatusBadRequest, "invalid repository name"}
+		return at(c, "invalid repository name")
 	case registry.NameUnknown:
-		return rendering{registry.NameUnknown, http.StatusNotFound, "repository name not known to registry"}
+		return at(c, "repository name not known to registry")
 	case registry.SizeInvalid:
-		return rendering{registry.SizeInvalid, http.StatusBadRequest, "provided length did not match content length"}
+		return at(c, "provided length did not match content length")
 	case registry.Unauthorized:
-		return rendering{registry.Unauthorized, http.StatusUnauthorized, "authentication required"}
+		return at(c, "authentication required")
 	case registry.Denied:
-		return rendering{registry.Denied, http.StatusForbidden, "requested access to the resource is denied"}
+		return at(c, "requested access to the resource is denied")
 	case registry.Unsupported:
-		return rendering{registry.Unsupported, http.StatusMethodNotAllowed, "the operation is unsupported"}
+		return at(c, "the operation is unsupported")
 	case registry.TooManyRequests:
-		return rendering{registry.TooManyRequests, http.StatusTooManyRequests, "too many requests"}
+		return at(c, "too many requests")
 	case registry.PreconditionFailed:
-		return rendering{registry.Denied, http.StatusPreconditionFailed, "the precondition of the request does not hold"}
+		return at(registry.Denied, "the precondition of the request does not hold")
 	case registry.Referenced:
-		return rendering{registry.Denied, http.StatusMethodNotAllowed, "a manifest still refers to this"}
+		return at(registry.Denied, "a manifest still refers to this")
+	case registry.VersionExists:
+		return at(registry.Denied, "this version exists and cannot be changed")
+	case registry.Conflict:
+		return at(registry.Denied, "what is there stands in the way")
 	case registry.RangeInvalid:
-		return rendering{registry.SizeInvalid, http.StatusRequestedRangeNotSatisfiable, "the range is not there"}
+		return at(registry.SizeInvalid, "the range is not there")
 	case registry.TooLarge:
-		return rendering{registry.SizeInvalid, http.StatusRequestEntityTooLarge, "the content is larger than allowed"}
+		return at(registry.SizeInvalid, "the content is larger than allowed")
 	case registry.Timeout:
-		return rendering{registry.BlobUploadInvalid, http.StatusRequestTimeout, "the request body stopped arriving: send it again"}
+		return at(registry.BlobUploadInvalid, "the request body stopped arriving: send it again")
 	case pathUnknown:
 		return rendering{registry.Unsupported, http.StatusNotFound, "there is no such endpoint"}
 	case queryInvalid:
@@ -80,9 +84,9 @@ func render(c registry.Code) rendering {
 	case queryTooLong:
 		return rendering{registry.Unsupported, http.StatusRequestURITooLong, "the URL asks for too much at once"}
 	case registry.NoSpace:
-		return rendering{registry.NoSpace, http.StatusInsufficientStorage, "the registry is out of disk space: try again later"}
+		return at(c, "the registry is out of disk space: try again later")
 	case registry.Unavailable:
-		return rendering{registry.Unavailable, http.StatusServiceUnavailable, "the registry cannot do this at the moment: try again"}
+		return at(c, "the registry cannot do this at the moment: try again")
 	case registry.Internal:
 	}
 	return rendering{registry.Internal, http.StatusInternalServerError, "internal error"}
@@ -115,9 +119,9 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 			methods = allowed{http.MethodGet, http.MethodHead}
 		}
 		header["Allow"] = []string{strings.Join(methods, ", ")}
-	case http.StatusServiceUnavailable, http.StatusInsufficientStorage, http.StatusTooManyRequests:
-		if header["Retry-After"] == nil {
-			header["Retry-After"] = []string{retryAfter(how.status)}
+	default:
+		if after := registry.RetryAfter(how.status); after != "" && header["Retry-After"] == nil {
+			header["Retry-After"] = []string{after}
 		}
 	}
 	h.setCommon(header)
@@ -128,14 +132,6 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		return
 	}
 	h.writeJSON(w, how.status, h.fixed.json, errorBody(how.wire, message, detail(e, how)))
-}
-
-// retryAfter is in seconds: a full disk takes somebody's hand.
-func retryAfter(status int) string {
-	if status == http.StatusInsufficientStorage {
-		return "60"
-	}
-	return "5"
 }
 
 func (h *Handler) logFault(ctx context.Context, status int, e *registry.Error, err error) {
