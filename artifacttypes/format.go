@@ -16,6 +16,9 @@ import (
 type Format interface {
 	Info() Info
 
+	// Canonical returns the canonical spelling of a package's name and of one
+	// of its versions, "" for "". It returns NAME_INVALID, MANIFEST_INVALID.
+	Canonical(pkg, version string) (string, string, error)
 	// Repository maps a canonical package name to the components that follow
 	// the feed's name in its repository's, as [EncodePath] makes them. Another
 	// name maps to other components. It returns NAME_INVALID.
@@ -66,6 +69,13 @@ type Info struct {
 	Documents     []Document
 	Settings      []Setting
 	Clients       []string // real clients that the tests drive
+	Usage         []Usage
+}
+
+// Usage is a command that a new user copies.
+type Usage struct {
+	Client  string // "npm"
+	Command string // with [Base] for the URL of a feed
 }
 
 // Document is one document that clients read.
@@ -106,12 +116,7 @@ type Fragment struct {
 }
 
 // Envelope is a typed manifest without its layers.
-type Envelope struct {
-	ArtifactType string // "" where the config's type says it
-	ConfigType   string // "" for the empty config
-	Config       []byte
-	Annotations  map[string]string
-}
+type Envelope = registry.Envelope
 
 // Signed is a format whose releases the registry signs with its own key when
 // they are published.

@@ -33,6 +33,9 @@ type View interface {
 	// hashes. The caller must call [Staged.Discard] in the end; what was
 	// published by then stays. It returns TOO_LARGE, SIZE_INVALID.
 	Stage(ctx context.Context, body io.Reader, also ...hash.Hash) (Staged, error)
+	// Reuse is Stage for a file that a release of this feed has: no byte is
+	// copied.
+	Reuse(ctx context.Context, rel *registry.Release, f registry.File) (Staged, error)
 	// Publish adds files to a release, which it creates if need be, and sets
 	// labels, in one commit. Publishing what is there already succeeds. It
 	// returns VERSION_EXISTS when a file, or with Draft.New the release, is
@@ -66,65 +69,30 @@ type View interface {
 	// SigningKeys lists the registry's public keys (SPKI, DER), the present one first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
 
+	// Blob reads content of a release's repository whole, such as a referrer's.
+	Blob(ctx context.Context, rel *registry.Release, d registry.Digest) (io.ReadCloser, error)
 	// Open reads one file of a release whole.
 	Open(ctx context.Context, r *registry.Release, f registry.File) (io.ReadCloser, error)
 	// Serve answers GET and HEAD with one file of a release: conditions,
-	// ranges, ETag and caching are done here. Content-Type is f's media type
-	// unless the handler has set one.
+	// ranges, ETag and caching are done here. Content-Type is f's media type and
+	// Cache-Control says that it never changes, unless the handler has set them.
 	Serve(w http.ResponseWriter, r *http.Request, rel *registry.Release, f registry.File) error
+	// Bytes returns a document as Document would send it, not compressed.
+	Bytes(ctx context.Context, pkg, name string) ([]byte, error)
 	// Document answers GET and HEAD with a document, of package pkg, or of the
 	// feed when pkg is "". Conditions and compression are done here; a Vary
 	// header is the handler's to add. It returns NAME_UNKNOWN.
 	Document(w http.ResponseWriter, r *http.Request, pkg, name string) error
 }
 
-// Staged is content that was stored but that nothing names yet.
-type Staged interface {
-	Descriptor() registry.Descriptor // digest and size
-	Sums() map[string]string         // of [Info.Sums], lower-case hex
-	io.ReaderAt
-	// Discard removes what was not published. It never fails for the caller.
-	Discard()
-}
-
-// Draft is what to publish.
-type Draft struct {
-	// Package and Version are what the client says they are; Describe must
-	// find the same. "" takes what Describe finds.
-	Package, Version string
-	Files            []DraftFile
-	Labels           []string
-	// New demands that the release is not there yet, unless it has the same files.
-	New bool
-	// If must hold for the file of If's name, "" for absent; the zero value
-	// always holds.
-	If        FileCondition
-	State     map[string]string // set on the release
-	Referrers []Referrer        // attached to the release's new edition
-}
-
-// DraftFile is one file to publish.
-type DraftFile struct {
-	Name        string // the layer's title
-	MediaType   string
-	Annotations map[string]string // more of the layer's
-	Content     Staged
-}
-
-// FileCondition is a precondition on one file of a release.
-type FileCondition struct {
-	File string
-	registry.Condition
-}
-
-// Referrer is an artifact about a release: a signature, an attestation.
-type Referrer struct {
-	ArtifactType string
-	MediaType    string // of its one layer
-	Title        string
-	Content      []byte
-	Annotations  map[string]string
-}
+// What a View takes, named here for those who write formats.
+type (
+	Staged        = registry.Staged
+	Draft         = registry.Draft
+	DraftFile     = registry.DraftFile
+	FileCondition = registry.FileCondition
+	Referrer      = registry.Referrer
+)
 
 // SigningKey is a public key of the registry.
 type SigningKey struct {

@@ -11,6 +11,22 @@ const (
 	AnnotationName   = "dev.packhouse.name"   // the package's native name
 	AnnotationPurl   = "dev.packhouse.purl"   // its package URL
 	AnnotationFile   = "dev.packhouse.file"   // on a referrer: the title of the one file it is about
+
+	// Never stored: what [Artifact.Annotations] holds where a pushed manifest
+	// has neither a name nor a version. It is the repository's name below its
+	// feed, and the tag.
+	AnnotationNameHint    = "dev.packhouse.name.hint"
+	AnnotationVersionHint = "dev.packhouse.version.hint"
+)
+
+// TypeStatus is the artifact type of a status referrer: the state of a release
+// in its annotations, so that it travels with copies.
+const TypeStatus = "application/vnd.packhouse.status.v1+json"
+
+// Annotations of a status referrer.
+const (
+	AnnotationStatus      = "dev.packhouse.status"       // the state, a JSON object of strings
+	AnnotationStatusCount = "dev.packhouse.status.count" // decimal; the highest wins
 )
 
 // Artifact is a typed manifest as its format reads it.
@@ -18,6 +34,14 @@ type Artifact struct {
 	ArtifactType string // as a referrers list shows it: artifactType, or the config's media type
 	Annotations  map[string]string
 	Files        []File // the layers, in the manifest's order
+}
+
+// Envelope is a typed manifest without its layers.
+type Envelope struct {
+	ArtifactType string // "" where the config's type says it
+	ConfigType   string // "" for the empty config
+	Config       []byte
+	Annotations  map[string]string
 }
 
 // File is one file of a release.
@@ -135,8 +159,12 @@ type (
 	// DropLabel removes a label.
 	DropLabel struct{ Label string }
 	// WithdrawVersion removes a version and leaves a tombstone: nobody can
-	// publish under it again.
-	WithdrawVersion struct{ Version, Reason string }
+	// publish under it again. Retention marks what a format's own rule removes
+	// in the course of a publish: it needs the right to create, not to withdraw.
+	WithdrawVersion struct {
+		Version, Reason string
+		Retention       bool
+	}
 	// RestoreVersion brings a withdrawn version back while the trash window lasts.
 	RestoreVersion struct{ Version string }
 	// SetState sets one key of a version's state, or of the package's for

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/packhouse/packhouse/artifacttypes/all"
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/admin"
 	"github.com/packhouse/packhouse/registry/config"
@@ -76,7 +77,7 @@ func (o *operator) caller(ctx context.Context, c config.Config) (_ admin.Caller,
 			return nil, nil, err
 		}
 	}
-	b, err := server.Open(ctx, c, obs.NewLogger(o.cmd.ErrOrStderr(), slog.LevelWarn, c.Log.Format))
+	b, err := server.Open(ctx, c, all.Formats(), obs.NewLogger(o.cmd.ErrOrStderr(), slog.LevelWarn, c.Log.Format))
 	if err != nil {
 		return nil, nil, err
 	}

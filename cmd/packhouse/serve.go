@@ -13,8 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/packhouse/packhouse/artifacttypes/all"
 	"github.com/packhouse/packhouse/registry/admin"
 	"github.com/packhouse/packhouse/registry/config"
+	"github.com/packhouse/packhouse/registry/feed"
 	"github.com/packhouse/packhouse/registry/obs"
 	"github.com/packhouse/packhouse/registry/server"
 )
@@ -59,7 +61,7 @@ func serve(ctx context.Context, c config.Config, again func() (config.Config, er
 	out := obs.NewOutput(stderr)
 	defer func() { err = errors.Join(err, out.Close()) }()
 	log := obs.NewLogger(out, level, c.Log.Format)
-	backend, err := server.Open(ctx, c, log)
+	backend, err := server.Open(ctx, c, all.Formats(), log)
 	if err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func serve(ctx context.Context, c config.Config, again func() (config.Config, er
 		return err
 	}
 	log.InfoContext(ctx, "listening", "url", s.URL(), "data", backend.Dir.Path(), "version", build().Version)
-	if _, err := io.WriteString(stdout, greeting(c, s.URL())); err != nil {
+	if _, err := io.WriteString(stdout, greeting(c, s.URL(), backend.Feeds)); err != nil {
 		log.WarnContext(ctx, "greeting not printed", "err", err)
 	}
 	defer onHangup(ctx, func() { reload(ctx, level, again, log) })()
@@ -122,7 +124,7 @@ func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Ou
 	metrics := obs.NewMetrics(build())
 	metrics.Cache(b.Engine.CacheStats)
 	o := server.Options{
-		Config: c, Dir: b.Dir, Registry: b.Engine,
+		Config: c, Dir: b.Dir, Registry: b.Engine, Feeds: b.Feeds,
 		Admin: socket, Operate: admin.NewHandler(env, int64(c.Limits.JSON), log),
 		Log: log, Metrics: metrics, Version: build().Version,
 	}
@@ -137,7 +139,7 @@ func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Ou
 }
 
 // greeting is what a person who just started the server wants to know.
-func greeting(c config.Config, url string) string {
+func greeting(c config.Config, url string, feeds *feed.Handler) string {
 	open := "It is open: no credentials are configured, so every program on this machine may read, write and delete."
 	if c.InsecureOpen {
 		open = "It is open: no credentials are configured, so whoever reaches this address may read, write and delete."
@@ -147,5 +149,5 @@ func greeting(c config.Config, url string) string {
 		base = c.ExternalURL
 	}
 	return fmt.Sprintf("Packhouse %s listens on %s and keeps its data in %s\n%s\n\n%s\nStop it with Ctrl-C.\n",
-		build().Version, url, c.Data, open, server.Usage(base))
+		build().Version, url, c.Data, open, server.Usage(base, feeds))
 }

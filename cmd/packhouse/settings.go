@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/packhouse/packhouse/artifacttypes/all"
 	"github.com/packhouse/packhouse/registry/config"
+	"github.com/packhouse/packhouse/registry/feed"
 )
 
 // settings are the flags that set configuration keys.
@@ -56,5 +60,8 @@ func (s *settings) load() (config.Config, error) {
 		}
 	}
 	c, err := config.Load(config.Sources{File: s.file, Env: os.Environ(), Flags: given})
+	if problems := feed.CheckSettings(all.Formats(), c.Formats); err == nil && len(problems) > 0 {
+		err = errors.New(strings.Join(problems, "\n"))
+	}
 	return c, usageError(err)
 }

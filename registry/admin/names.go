@@ -24,6 +24,7 @@ const (
 	GC               Name[GCParams, engine.Collected]      = "gc"
 	Fsck             Name[FsckParams, engine.Report]       = "fsck"
 	Adopt            Name[AdoptParams, engine.AdoptReport] = "adopt"
+	Reindex          Name[ReindexParams, engine.Reindexed] = "reindex"
 )
 
 // None is no parameters, or no result.
@@ -68,6 +69,11 @@ type GCParams struct {
 // FsckParams say how to check.
 type FsckParams struct {
 	Repair bool `json:"repair,omitempty"` // hide damaged blobs, delete orphans
+}
+
+// ReindexParams say how to derive again what is known of packages.
+type ReindexParams struct {
+	Fresh bool `json:"fresh,omitempty"` // read every file again
 }
 
 // AdoptParams say how to take over the registry in the data directory.

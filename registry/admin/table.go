@@ -30,6 +30,7 @@ func Operations() []Operation {
 		operation(GC, collect),
 		operation(Fsck, check),
 		operation(Adopt, adopt),
+		operation(Reindex, reindex),
 	}
 }
 
@@ -149,6 +150,12 @@ func parseTag(repo, tag string) (registry.Repo, registry.Tag, error) {
 func collect(ctx context.Context, env *Env, p GCParams, progress Report) (engine.Collected, error) {
 	return env.Engine.Collect(ctx, engine.CollectOptions{DryRun: p.DryRun, Progress: func(done int64) {
 		progress(Progress{Phase: "collect", Done: done, Unit: "blobs"})
+	}})
+}
+
+func reindex(ctx context.Context, env *Env, p ReindexParams, progress Report) (engine.Reindexed, error) {
+	return env.Engine.Reindex(ctx, engine.ReindexOptions{Fresh: p.Fresh, Progress: func(done, total int64) {
+		progress(Progress{Phase: "reindex", Done: done, Total: total, Unit: "releases"})
 	}})
 }
 

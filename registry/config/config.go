@@ -12,6 +12,7 @@ type Config struct {
 	InsecureOpen   bool      `yaml:"insecure_open" doc:"without credentials configured, listen beyond loopback all the same: whoever reaches the address may read, write and delete"`
 	TLS            TLS       `yaml:"tls" doc:"serve HTTPS; the files are read again when they change"`
 	Storage        Storage   `yaml:"storage" doc:"where blobs are kept"`
+	Formats        Settings  `yaml:"formats" doc:"settings of package formats, by format and key; packhouse format list shows them"`
 	Limits         Limits    `yaml:"limits" doc:"what a client may send, and how long it may be silent"`
 	Manifests      Manifests `yaml:"manifests" doc:"which manifests are accepted"`
 	Uploads        Uploads   `yaml:"uploads" doc:"unfinished uploads"`
@@ -41,6 +42,7 @@ type Storage struct {
 type Limits struct {
 	Manifest   Bytes    `yaml:"manifest" doc:"largest manifest"`
 	Blob       Bytes    `yaml:"blob" doc:"largest blob"`
+	File       Bytes    `yaml:"file" doc:"largest file of a package that its own client publishes"`
 	JSON       Bytes    `yaml:"json" doc:"largest body of an administrative request"`
 	Header     Bytes    `yaml:"header" doc:"largest request header, all fields together"`
 	URL        Bytes    `yaml:"url" doc:"longest request URL"`
@@ -98,6 +100,7 @@ func Default() Config {
 		Limits: Limits{
 			Manifest:   4 * MiB,
 			Blob:       20 * GiB,
+			File:       5 * GiB,
 			JSON:       1 * MiB,
 			Header:     32 * KiB,
 			URL:        8 * KiB,

@@ -107,6 +107,8 @@ func setText(c *Config, key, text string) error {
 		switch {
 		case more && v.Type() == reflect.TypeFor[Params]():
 			return setParam(v.Addr().Interface().(*Params), tail, text)
+		case more && v.Type() == reflect.TypeFor[Settings]():
+			return v.Addr().Interface().(*Settings).set(tail, text)
 		case more && isSection(f.typ):
 			rest = tail
 			continue

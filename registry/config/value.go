@@ -151,3 +151,22 @@ func (p Params) MarshalJSON() ([]byte, error) { return json.Marshal(map[string]a
 func (p Params) MarshalYAML() (any, error) { return map[string]any(p.Redacted()), nil }
 
 func (p Params) String() string { return fmt.Sprint(map[string]any(p.Redacted())) }
+
+// Settings are those of package formats: by format, then by key.
+type Settings map[string]map[string]string
+
+// set sets FORMAT.KEY.
+func (s *Settings) set(name, text string) error {
+	format, key, ok := strings.Cut(name, ".")
+	if !ok {
+		return fmt.Errorf("formats.%s is a section, not a value: set one of its keys", name)
+	}
+	if *s == nil {
+		*s = Settings{}
+	}
+	if (*s)[format] == nil {
+		(*s)[format] = map[string]string{}
+	}
+	(*s)[format][key] = text
+	return nil
+}

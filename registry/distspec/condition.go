@@ -58,14 +58,3 @@ func entityTags(name string, fields []string) ([]string, error) {
 	}
 	return tags, nil
 }
-
-// unchanged tells whether If-None-Match says that the client has etag, a
-// quoted digest. For reads the comparison is the weak one.
-func unchanged(h http.Header, etag string) bool {
-	for _, field := range h["If-None-Match"] {
-		if strings.Contains(field, etag) || strings.Trim(field, " \t") == "*" {
-			return true
-		}
-	}
-	return false
-}

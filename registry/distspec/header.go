@@ -13,10 +13,10 @@ import (
 // header map gets them by assignment, as its keys are in canonical form here.
 // Nobody may write to them.
 type fixedValues struct {
-	apiVersion, nosniff, zero, bytes []string
-	immutable, noCache               []string
-	json, octetStream                []string
-	manifests                        map[string][]string // by media type, of those pulled most
+	apiVersion, nosniff, zero []string
+	immutable, noCache        []string
+	json, octetStream         []string
+	manifests                 map[string][]string // by media type, of those pulled most
 }
 
 func newFixedValues() fixedValues {
@@ -24,7 +24,6 @@ func newFixedValues() fixedValues {
 		apiVersion: []string{"registry/2.0"},
 		nosniff:    []string{"nosniff"},
 		zero:       []string{"0"},
-		bytes:      []string{"bytes"},
 		// What a digest names never changes, but only who may read may keep it.
 		immutable:   []string{"private, max-age=31536000, immutable"},
 		noCache:     []string{"no-cache"},

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/transfer"
 )
 
 // manifestGet answers GET and HEAD. The manifest is served as it was pushed,
@@ -28,7 +29,7 @@ func (h *Handler) manifestGet(w http.ResponseWriter, r *http.Request, q Request)
 	}
 	h.setCommon(header)
 	etag := setDigest(header, m.Digest)
-	if unchanged(r.Header, etag) {
+	if transfer.Unchanged(r.Header, etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}

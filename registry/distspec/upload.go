@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/transfer"
 )
 
 // uploadStart answers POST: a mount, a blob in one step, or a new session.
@@ -102,17 +103,17 @@ func (h *Handler) withUpload(w http.ResponseWriter, r *http.Request, q Request, 
 	}
 	content, at := body(r), int64(-1)
 	if fields := r.Header["Content-Range"]; len(fields) > 0 {
-		s, err := parseContentRange(fields[0])
+		s, err := transfer.ParseContentRange(fields[0])
 		switch {
 		case err != nil:
 			return err
-		case r.ContentLength >= 0 && r.ContentLength != s.n:
+		case r.ContentLength >= 0 && r.ContentLength != s.N:
 			return registry.E("distspec.withUpload", registry.SizeInvalid, nil,
-				"Content-Range says %d bytes, Content-Length %d: make them the same", s.n, r.ContentLength)
+				"Content-Range says %d bytes, Content-Length %d: make them the same", s.N, r.ContentLength)
 		case content != nil:
-			content = exactly(content, s.n)
+			content = exactly(content, s.N)
 		}
-		at = s.off
+		at = s.Off
 	}
 	err = do(r.Context(), u, content, at)
 	if errors.Is(err, registry.RangeInvalid) {

@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
 	"sync/atomic"
 
 	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/storage/meta"
@@ -19,6 +21,7 @@ type cache struct {
 	entries *otter.Cache[key, *entry]
 	seed    maphash.Seed
 	stripes [stripes]stripe
+	flight  singleflight.Group // of derived entries, which are dear
 
 	hits, misses atomic.Uint64
 }
@@ -40,6 +43,7 @@ const (
 	blobByDigest
 	tagList
 	referrerList
+	derived
 )
 
 type key struct {
@@ -55,6 +59,7 @@ type entry struct {
 	blob      meta.Blob
 	tags      []registry.Tag
 	referrers []registry.Descriptor
+	derived   any
 	weight    int
 }
 
@@ -75,14 +80,19 @@ func (c *cache) stripe(r registry.Repo) *stripe {
 	return &c.stripes[maphash.String(c.seed, string(r))%stripes]
 }
 
-// changing announces a change of r. The function it returns is called once,
-// when the commit's result is known.
-func (c *cache) changing(r registry.Repo) (settled func()) {
-	s := c.stripe(r)
-	s.changing.Add(1)
+// changing announces a change of what the names stand for. The function it
+// returns is called once, when the commit's result is known.
+func (c *cache) changing(names ...registry.Repo) (settled func()) {
+	touched := make([]*stripe, len(names))
+	for i, r := range names {
+		touched[i] = c.stripe(r)
+		touched[i].changing.Add(1)
+	}
 	return func() {
-		s.generation.Add(1)
-		s.changing.Add(-1)
+		for _, s := range touched {
+			s.generation.Add(1)
+			s.changing.Add(-1)
+		}
 	}
 }
 
@@ -121,6 +131,9 @@ func (c *cache) load(ctx context.Context, k kind, r registry.Repo, name string, 
 		return e, nil
 	}
 	c.misses.Add(1)
+	if k == derived {
+		find = c.shared(at, find)
+	}
 	e, err := find(ctx)
 	if err != nil {
 		return nil, err
@@ -129,6 +142,19 @@ func (c *cache) load(ctx context.Context, k kind, r registry.Repo, name string, 
 		c.entries.Set(at, e)
 	}
 	return e, nil
+}
+
+// shared lets those who want the same of the same generation wait for one of
+// them: no commit came between, so each may have the answer.
+func (c *cache) shared(at key, find func(context.Context) (*entry, error)) func(context.Context) (*entry, error) {
+	return func(ctx context.Context) (*entry, error) {
+		id := fmt.Sprintf("%d %s %s", at.generation, at.repo, at.name)
+		v, err, _ := c.flight.Do(id, func() (any, error) { return find(context.WithoutCancel(ctx)) })
+		if err != nil {
+			return nil, err
+		}
+		return v.(*entry), nil
+	}
 }
 
 // CacheStats returns how many reads the cache answered and how many it did not.

@@ -22,6 +22,13 @@ func (e *Engine) DeleteTag(ctx context.Context, name registry.Repo, t registry.T
 		if current.Digest == "" {
 			return registry.E(op, registry.ManifestUnknown, nil, "there is no tag %s in %s", t, name)
 		}
+		// A version's tag is the version.
+		switch row, err := tx.Release(ctx, name, t); {
+		case err == nil:
+			return e.withdraw(ctx, tx, r, row, "")
+		case !errors.Is(err, meta.ErrNotFound):
+			return err
+		}
 		return tx.CloseTag(ctx, r, t)
 	})
 }
@@ -45,6 +52,17 @@ func (e *Engine) DeleteManifest(ctx context.Context, name registry.Repo, d regis
 		}
 		parent, err := tx.ManifestReferrer(ctx, r, d)
 		if err := unreferenced(op, d, parent, err); err != nil {
+			return err
+		}
+		// The latest edition is the version; earlier ones are only forgotten.
+		switch row, err := tx.ReleaseOf(ctx, name, d); {
+		case err == nil:
+			if latest, err := tx.ManifestByID(ctx, row.Manifest); err != nil {
+				return err
+			} else if latest.Digest == d {
+				return e.withdraw(ctx, tx, r, row, "")
+			}
+		case !errors.Is(err, meta.ErrNotFound):
 			return err
 		}
 		return tx.CloseMembership(ctx, r, d)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
@@ -16,6 +17,7 @@ import (
 type Limits struct {
 	Manifest int64 // bytes of one manifest
 	Blob     int64 // bytes of one blob
+	File     int64 // bytes of one package file; as Blob for 0
 }
 
 // Config is all that an engine needs. Meta, Blobs, Gate and Log are required.
@@ -31,6 +33,8 @@ type Config struct {
 	Lease      time.Duration // how long an unreferenced blob is safe from collection
 	UploadTTL  time.Duration // how long an upload session may be idle
 	CacheBytes int64         // manifests, names and blob locations held in memory
+
+	Formats []Format // of packages; names are unique
 }
 
 // Engine implements registry.Registry.
@@ -41,6 +45,11 @@ type Engine struct {
 	blobs *blob.Store
 	cache *cache
 	keys  keys
+
+	formats map[string]*Format
+	feeds   atomic.Pointer[map[string]registry.Feed] // by name
+	growing [64]sync.Mutex                           // by release: those who add to one take turns
+	signer  signer
 
 	collecting sync.Mutex // one collection or fsck at a time
 	stop       context.CancelFunc
@@ -63,7 +72,17 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e := &Engine{cfg: cfg, meta: cfg.Meta, blobs: cfg.Blobs, cache: newCache(cfg.CacheBytes), keys: keys{meta: cfg.Meta}, stop: stop}
+	e := &Engine{cfg: cfg, meta: cfg.Meta, blobs: cfg.Blobs, cache: newCache(cfg.CacheBytes), keys: keys{meta: cfg.Meta}, stop: stop, formats: map[string]*Format{}}
+	if e.cfg.Limits.File <= 0 {
+		e.cfg.Limits.File = cfg.Limits.Blob
+	}
+	for i := range cfg.Formats {
+		e.formats[cfg.Formats[i].Name] = &cfg.Formats[i]
+	}
+	if err := e.loadFeeds(ctx); err != nil {
+		stop()
+		return nil, err
+	}
 	e.background.Go(func() { e.sweep(background, stale) })
 	e.background.Go(func() { e.expireUploads(background) })
 	return e, nil
@@ -91,7 +110,7 @@ var (
 // before the commit until its result is known, so nobody sees an older state
 // after somebody saw the newer one.
 func (e *Engine) change(ctx context.Context, r registry.Repo, o meta.Options, f func(context.Context, *meta.Tx) error) error {
-	settled := e.cache.changing(r)
+	settled := e.cache.changing(e.touched(r)...)
 	defer settled()
 	return e.meta.Update(ctx, o, f)
 }

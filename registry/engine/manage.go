@@ -280,6 +280,20 @@ func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.
 		if err != nil {
 			return err
 		}
+		switch row, err := tx.Release(ctx, name, t); {
+		case err == nil: // a version has one content: it is there, or comes back
+			if err := e.restoreVersion(ctx, tx, r, row.Version); err != nil {
+				return err
+			}
+			m, err := tx.ManifestByID(ctx, row.Manifest)
+			if err != nil {
+				return err
+			}
+			restored = m.Digest
+			return tx.NextGeneration(ctx, r)
+		case !errors.Is(err, meta.ErrNotFound):
+			return err
+		}
 		periods, err := tx.TagHistory(ctx, r, t)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -83,28 +84,43 @@ func (e *Engine) PutManifest(ctx context.Context, r registry.Repo, m registry.Ma
 	if err != nil {
 		return registry.PutResult{}, err
 	}
-	stored := meta.Manifest{Manifest: registry.Manifest{Raw: m.Raw, Descriptor: registry.Descriptor{
-		MediaType: parsed.MediaType, ArtifactType: parsed.ArtifactType, Annotations: parsed.Annotations, Digest: d, Size: int64(len(m.Raw)),
-	}}}
-	if parsed.Subject != nil {
-		stored.Subject = parsed.Subject.Digest
+	m.Digest = d
+	t, err := e.classify(ctx, r, m, parsed, o.Tags)
+	if err != nil {
+		return registry.PutResult{}, err
 	}
+	if t != nil && t.format.SignedText != nil {
+		if err := e.ensureKey(ctx); err != nil {
+			return registry.PutResult{}, err
+		}
+	}
+	row := stored(parsed, m.Raw, d)
 	err = e.change(ctx, r, durable, func(ctx context.Context, tx *meta.Tx) error {
-		return e.putManifest(ctx, tx, r, stored, parsed, o)
+		return e.putManifest(ctx, tx, r, row, parsed, t, o)
 	})
+	if err == nil && t != nil && t.feed.ID == 0 {
+		err = e.loadFeeds(ctx)
+	}
 	if err != nil {
 		return registry.PutResult{}, wrap(op, err)
 	}
-	return registry.PutResult{Descriptor: stored.Descriptor, Subject: stored.Subject}, nil
+	return registry.PutResult{Descriptor: row.Descriptor, Subject: row.Subject}, nil
 }
 
-func (e *Engine) putManifest(ctx context.Context, tx *meta.Tx, name registry.Repo, m meta.Manifest, p registry.Parsed, o registry.PutOptions) error {
+// putManifest stores m and its names; t is what it is as a package, nil if it
+// is none.
+func (e *Engine) putManifest(ctx context.Context, tx *meta.Tx, name registry.Repo, m meta.Manifest, p registry.Parsed, t *typed, o registry.PutOptions) error {
 	r, err := tx.EnsureRepository(ctx, name)
 	if err != nil {
 		return err
 	}
-	if err := e.checkNames(ctx, tx, r, m.Digest, o); err != nil {
+	if err := e.checkNames(ctx, tx, r, m.Digest, t, o); err != nil {
 		return err
+	}
+	if t != nil {
+		if err := e.claim(ctx, tx, r, t); err != nil {
+			return err
+		}
 	}
 	add := meta.NewManifest{Manifest: m}
 	if err := e.references(ctx, tx, r, p, &add); err != nil {
@@ -114,7 +130,18 @@ func (e *Engine) putManifest(ctx context.Context, tx *meta.Tx, name registry.Rep
 	if err != nil {
 		return err
 	}
-	for _, t := range o.Tags {
+	tags := o.Tags
+	if t != nil {
+		if err := e.putRelease(ctx, tx, r, id, m.Descriptor, t); err != nil {
+			return err
+		}
+		tags = slices.DeleteFunc(slices.Clone(tags), func(t registry.Tag) bool { return !registry.IsSignatureTag(t) })
+	} else if m.ArtifactType == registry.TypeStatus && m.Subject != "" {
+		if err := e.putStatus(ctx, tx, r, m); err != nil {
+			return err
+		}
+	}
+	for _, t := range tags {
 		if err := tx.SetTag(ctx, r, t, id); err != nil {
 			return err
 		}
@@ -124,7 +151,8 @@ func (e *Engine) putManifest(ctx context.Context, tx *meta.Tx, name registry.Rep
 
 // checkNames holds o.If against what each tag points to, or whether d is there
 // when no tag is set, and asks for the right to move tags that exist.
-func (e *Engine) checkNames(ctx context.Context, tx *meta.Tx, r meta.Repository, d registry.Digest, o registry.PutOptions) error {
+// A version's own tag only grows, which [Engine.putRelease] decides.
+func (e *Engine) checkNames(ctx context.Context, tx *meta.Tx, r meta.Repository, d registry.Digest, p *typed, o registry.PutOptions) error {
 	const op = "engine.PutManifest"
 	for _, t := range o.Tags {
 		current, err := tx.Tagged(ctx, r.Name, t)
@@ -140,7 +168,7 @@ func (e *Engine) checkNames(ctx context.Context, tx *meta.Tx, r meta.Repository,
 		if err := o.If.Check(op, "tag "+string(t), seen); err != nil {
 			return err
 		}
-		if current.Digest != "" && current.Digest != d {
+		if current.Digest != "" && current.Digest != d && (p == nil || p.tag != t) {
 			if err := e.can(ctx, registry.Overwrite, r.Name); err != nil {
 				return err
 			}

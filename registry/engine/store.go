@@ -188,8 +188,12 @@ func (e *Engine) discardObjects(ctx context.Context, objects ...meta.Object) {
 }
 
 func (e *Engine) storeError(op string, err error) error {
+	return storeError(op, "a blob", e.cfg.Limits.Blob, err)
+}
+
+func storeError(op, what string, limit int64, err error) error {
 	if errors.Is(err, errTooLarge) {
-		return registry.E(op, registry.TooLarge, nil, "a blob may have at most %d bytes here", e.cfg.Limits.Blob)
+		return registry.E(op, registry.TooLarge, nil, "%s may have at most %d bytes here", what, limit)
 	}
 	return wrap(op, err)
 }

@@ -8,8 +8,10 @@ import (
 	"maps"
 	"time"
 
+	"github.com/packhouse/packhouse/artifacttypes"
 	"github.com/packhouse/packhouse/registry/config"
 	"github.com/packhouse/packhouse/registry/engine"
+	"github.com/packhouse/packhouse/registry/feed"
 	"github.com/packhouse/packhouse/storage/blob"
 	"github.com/packhouse/packhouse/storage/meta"
 )
@@ -19,13 +21,14 @@ import (
 type Backend struct {
 	Dir    *Dir
 	Engine *engine.Engine
+	Feeds  *feed.Handler
 	meta   *meta.Store
 }
 
 // Open locks the data directory and starts an engine over its stores. It
 // returns a *LockedError while another process has the directory. c must have
-// been checked.
-func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Backend, err error) {
+// been checked, its formats' settings too.
+func Open(ctx context.Context, c config.Config, formats []artifacttypes.Format, log *slog.Logger) (_ *Backend, err error) {
 	b := &Backend{}
 	defer func() {
 		if err != nil {
@@ -44,12 +47,17 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Backend, e
 	}
 	b.Engine, err = engine.New(ctx, engine.Config{
 		Meta: b.meta, Blobs: blobs, Gate: openGate, Log: log,
-		Limits: engine.Limits{Manifest: int64(c.Limits.Manifest), Blob: int64(c.Limits.Blob)},
+		Limits: engine.Limits{Manifest: int64(c.Limits.Manifest), Blob: int64(c.Limits.Blob), File: int64(c.Limits.File)},
 		Sparse: c.Manifests.Sparse, Trash: time.Duration(c.Trash.Window), Lease: time.Duration(c.GC.Lease),
 		UploadTTL: time.Duration(c.Uploads.TTL), CacheBytes: int64(c.Cache.Size),
+		Formats: feed.EngineFormats(formats),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	b.Feeds, err = feed.New(feed.Options{Formats: formats, Engine: b.Engine, Settings: c.Formats, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("start formats: %w", err)
 	}
 	return b, nil
 }

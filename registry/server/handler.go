@@ -13,6 +13,7 @@ import (
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/config"
 	"github.com/packhouse/packhouse/registry/distspec"
+	"github.com/packhouse/packhouse/registry/feed"
 	"github.com/packhouse/packhouse/registry/obs"
 )
 
@@ -30,6 +31,7 @@ type handler struct {
 	routes  routes
 	ids     requestIDs
 	version string
+	feeds   *feed.Handler // nil for none
 }
 
 // routes holds the counters of each kind of request.
@@ -39,16 +41,20 @@ type routes struct {
 	invalid *obs.Route   // below /v2, but nothing the API knows
 	probe   *obs.Route
 	page    *obs.Route
+	api     *obs.Route
 	unknown *obs.Route
+	feeds   map[string]map[string]*obs.Route // by format and route
 }
 
-func newRoutes(m *obs.Metrics) routes {
+func newRoutes(m *obs.Metrics, feeds *feed.Handler) routes {
 	const format = "oci"
 	r := routes{
 		whole:   m.Route(format, distspec.UploadStart.String(), obs.Push, "blob"),
 		invalid: m.Route(format, "invalid", obs.None, ""),
 		probe:   m.Route("", "probe", obs.None, ""),
 		page:    m.Route("", "page", obs.None, ""),
+		api:     m.Route("", "api", obs.None, ""),
+		feeds:   map[string]map[string]*obs.Route{},
 		unknown: m.Route("", "unknown", obs.None, ""),
 	}
 	for _, k := range distspec.Kinds() {
@@ -67,6 +73,16 @@ func newRoutes(m *obs.Metrics) routes {
 			r.oci = append(r.oci, nil)
 		}
 		r.oci[k] = m.Route(format, k.String(), transfer, object)
+	}
+	if feeds != nil {
+		for name, kinds := range feeds.RouteNames() {
+			r.feeds[name] = map[string]*obs.Route{}
+			for _, kind := range append(kinds, "invalid") {
+				if r.feeds[name][kind] == nil {
+					r.feeds[name][kind] = m.Route(name, kind, obs.None, "")
+				}
+			}
+		}
 	}
 	return r
 }
@@ -115,12 +131,33 @@ func (h *handler) serve(x *exchange, r *http.Request, proxied bool) {
 		http.Error(x, registry.Public(err).Message, http.StatusForbidden)
 		return
 	}
+	if h.feeds != nil {
+		if path == ociNamePath {
+			x.route, x.request.Kind = h.routes.api, "api"
+			h.ociName(x, r, h.baseURL(r, proxied))
+			return
+		}
+		if t, ok := h.feeds.Find(r); ok {
+			h.serveFeed(x, r, t, proxied)
+			return
+		}
+	}
 	if path == "/" {
 		x.route, x.request.Kind = h.routes.page, "page"
 		h.welcome(x, r, proxied)
 		return
 	}
-	http.Error(x, "nothing is here: the registry's API is at /v2/", http.StatusNotFound)
+	http.Error(x, "nothing is here: the OCI API is at /v2/, a package feed at /NAMESPACE/FORMAT/", http.StatusNotFound)
+}
+
+// serveFeed serves a package format's own protocol.
+func (h *handler) serveFeed(x *exchange, r *http.Request, t feed.Target, proxied bool) {
+	x.route, x.request.Kind, x.request.Repo = h.routes.feeds[t.Format()][t.Route()], t.Format()+"_"+t.Route(), t.Feed().Name()
+	if err := h.gate(r.Context(), t.Verb(), registry.Repo(t.Feed().Name())); err != nil {
+		t.WriteError(x, r, err)
+		return
+	}
+	t.Serve(x, r, h.baseURL(r, proxied))
 }
 
 func (h *handler) serveOCI(x *exchange, r *http.Request) {

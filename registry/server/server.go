@@ -14,6 +14,7 @@ import (
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/config"
 	"github.com/packhouse/packhouse/registry/distspec"
+	"github.com/packhouse/packhouse/registry/feed"
 	"github.com/packhouse/packhouse/registry/obs"
 )
 
@@ -22,6 +23,7 @@ type Options struct {
 	Config   config.Config // checked
 	Dir      *Dir
 	Registry registry.Registry
+	Feeds    *feed.Handler               // nil for none
 	Ready    func(context.Context) error // readiness beyond "not stopping"; may be nil
 	Admin    net.Listener                // where Operations are served; both or neither
 	Operate  http.Handler
@@ -187,7 +189,7 @@ func (s *Server) clientServer(base context.Context) *http.Server {
 	h := &handler{
 		cfg: o.Config, gate: openGate, guard: openGuard{anyHost: o.Config.InsecureOpen, csrf: http.NewCrossOriginProtection()},
 		proxies: o.Config.TrustedProxies, log: o.Log, access: o.Access, metrics: o.Metrics, probes: s.probes,
-		routes: newRoutes(o.Metrics), version: o.Version,
+		routes: newRoutes(o.Metrics, o.Feeds), version: o.Version, feeds: o.Feeds,
 		api: distspec.New(o.Registry, distspec.Options{MaxManifest: int64(l.Manifest), PageSize: l.Page, Log: o.Log, BaseURL: external}),
 	}
 	h.ids.seed()

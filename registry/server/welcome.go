@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/packhouse/packhouse/registry/feed"
 )
 
 // Usage is what to type to use the registry at base, a URL without a trailing
 // slash: one line for each client.
-func Usage(base string) string {
+func Usage(base string, feeds *feed.Handler) string {
 	scheme, host, _ := strings.Cut(base, "://")
 	plainHTTP, noTLS, srcNoTLS := "", "", ""
 	if scheme == "http" {
@@ -24,10 +26,15 @@ func Usage(base string) string {
 	} {
 		fmt.Fprintf(&b, "  %-7s %s\n", l[0], l[1])
 	}
+	if feeds != nil {
+		for _, u := range feeds.Usage(base, "acme") {
+			fmt.Fprintf(&b, "  %-7s %s\n", u.Client, u.Command)
+		}
+	}
 	return b.String()
 }
 
 // welcome is the page at "/".
 func (h *handler) welcome(w http.ResponseWriter, r *http.Request, proxied bool) {
-	answerProbe(w, r, http.StatusOK, "Packhouse "+h.version+", an OCI registry.\n\n"+Usage(h.baseURL(r, proxied)))
+	answerProbe(w, r, http.StatusOK, "Packhouse "+h.version+", an OCI-native artifact registry.\n\n"+Usage(h.baseURL(r, proxied), h.feeds))
 }

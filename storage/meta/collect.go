@@ -16,6 +16,11 @@ func (t *Tx) PurgeRepository(ctx context.Context, r Repository) (orphans []int64
 		return nil, err
 	}
 	for _, statement := range []string{
+		`DELETE FROM fragments WHERE repository_id = ?`,
+		`DELETE FROM states WHERE repository_id = ?`,
+		`DELETE FROM release_files WHERE release_id IN (SELECT id FROM releases WHERE repository_id = ?)`,
+		`DELETE FROM editions WHERE release_id IN (SELECT id FROM releases WHERE repository_id = ?)`,
+		`DELETE FROM releases WHERE repository_id = ?`,
 		`DELETE FROM tags WHERE repository_id = ?`,
 		`DELETE FROM memberships WHERE repository_id = ?`,
 		`DELETE FROM repository_blobs WHERE repository_id = ?`,
@@ -76,6 +81,8 @@ func (t *Tx) RemoveManifest(ctx context.Context, id int64) (bool, error) {
 	for _, statement := range []string{
 		`DELETE FROM manifest_blobs WHERE manifest_id = ?`,
 		`DELETE FROM manifest_children WHERE manifest_id = ?`,
+		`DELETE FROM editions WHERE manifest_id = ?`,
+		`UPDATE releases SET manifest_id = NULL WHERE manifest_id = ?`,
 		`DELETE FROM manifests WHERE id = ?`,
 	} {
 		if _, err := t.exec(ctx, statement, id); err != nil {
@@ -134,6 +141,9 @@ func (t *Tx) MarkDeleting(ctx context.Context, blob int64, before time.Time) (ob
 func (t *Tx) RemoveBlob(ctx context.Context, blob int64) error {
 	const still = ` AND EXISTS (SELECT 1 FROM blobs WHERE id = ?1 AND state = 1)`
 	if _, err := t.exec(ctx, `DELETE FROM objects WHERE blob_id = ?1`+still, blob); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE FROM file_facts WHERE digest IN (SELECT digest FROM blobs WHERE id = ?1 AND state = 1)`, blob); err != nil {
 		return err
 	}
 	_, err := t.exec(ctx, `DELETE FROM blobs WHERE id = ? AND state = 1`, blob)

@@ -33,5 +33,10 @@
 //	memberships        periods of a manifest in a repository
 //	tags               periods of a tag
 //	uploads            open sessions; upload_segments their objects
+//	feeds              the packages of one format in one namespace
+//	releases           one row per version; editions its manifests, release_files when each file came
+//	states             what was said of a release or package later
+//	fragments          derived: parts of documents; file_facts: what was read in files
+//	signing_keys       the registry's own
 //	object_blocks      storage keys reserved but not yet known to be used
 package meta

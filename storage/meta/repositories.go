@@ -18,6 +18,8 @@ type Repository struct {
 	Generation int64
 	Created    time.Time
 	Deleted    time.Time // zero while live
+	Feed       int64     // id of its feed, 0 for none
+	Package    string    // native name, "" for a repository that is no package
 }
 
 // Namespace is one namespace. Name "" is the root.
@@ -28,16 +30,18 @@ type Namespace struct {
 	Deleted      time.Time // zero while live
 }
 
-const selectRepository = `SELECT r.id, r.name, n.name, r.generation, r.created_at, r.deleted_at
+const selectRepository = `SELECT r.id, r.name, n.name, r.generation, r.created_at, r.deleted_at, r.feed_id, r.package
 	FROM repositories r JOIN namespaces n ON n.id = r.namespace_id `
 
 func scanRepository(scan func(...any) error) (Repository, error) {
 	var r Repository
 	var created int64
-	var deleted sql.NullInt64
-	if err := scan(&r.ID, &r.Name, &r.Namespace, &r.Generation, &created, &deleted); err != nil {
+	var deleted, feed sql.NullInt64
+	var pkg sql.NullString
+	if err := scan(&r.ID, &r.Name, &r.Namespace, &r.Generation, &created, &deleted, &feed, &pkg); err != nil {
 		return Repository{}, err
 	}
+	r.Feed, r.Package = feed.Int64, pkg.String
 	r.Created, r.Deleted = time.UnixMilli(created).UTC(), fromMillis(deleted)
 	return r, nil
 }
@@ -156,7 +160,7 @@ func (t *Tx) ensureNamespace(ctx context.Context, name string) (int64, error) {
 // NextGeneration counts one change of a repository. It is the last statement
 // of a change, since it is the row that writers meet on.
 func (t *Tx) NextGeneration(ctx context.Context, r Repository) error {
-	_, err := t.exec(ctx, `UPDATE repositories SET generation = generation + 1 WHERE id = ?`, r.ID)
+	_, err := t.exec(ctx, `UPDATE repositories SET generation = generation + 1, changed_at = ? WHERE id = ?`, millis(t.now), r.ID)
 	return err
 }
 

@@ -1,4 +1,4 @@
-package distspec
+package transfer
 
 import (
 	"errors"
@@ -46,12 +46,12 @@ func TestParseRange(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.header, func(t *testing.T) {
 			t.Parallel()
-			got, whole, err := parseRange(tt.header, tt.size)
+			got, whole, err := ParseRange(tt.header, tt.size)
 			switch {
 			case tt.n == refused && !errors.Is(err, registry.RangeInvalid):
-				t.Errorf("parseRange = %+v, %v, want RANGE_INVALID", got, err)
-			case tt.n != refused && (err != nil || whole != (tt.n == 0) || got != span{tt.off, tt.n}):
-				t.Errorf("parseRange = %+v, %v, %v, want %d bytes from %d", got, whole, err, tt.n, tt.off)
+				t.Errorf("ParseRange = %+v, %v, want RANGE_INVALID", got, err)
+			case tt.n != refused && (err != nil || whole != (tt.n == 0) || got != Span{tt.off, tt.n}):
+				t.Errorf("ParseRange = %+v, %v, %v, want %d bytes from %d", got, whole, err, tt.n, tt.off)
 			}
 		})
 	}
@@ -59,17 +59,17 @@ func TestParseRange(t *testing.T) {
 
 func TestParseContentRange(t *testing.T) {
 	t.Parallel()
-	for header, want := range map[string]span{"0-0": {0, 1}, "10-19": {10, 10}, "007-8": {7, 2}} {
-		if got, err := parseContentRange(header); err != nil || got != want {
-			t.Errorf("parseContentRange(%q) = %+v, %v, want %+v", header, got, err, want)
+	for header, want := range map[string]Span{"0-0": {0, 1}, "10-19": {10, 10}, "007-8": {7, 2}} {
+		if got, err := ParseContentRange(header); err != nil || got != want {
+			t.Errorf("ParseContentRange(%q) = %+v, %v, want %+v", header, got, err, want)
 		}
 	}
 	for _, header := range []string{
 		"", "-", "1", "1-", "-1", "2-1", "a-b", " 0-1", "0-1 ", "bytes 0-1/2", "bytes=0-1", "0-1/2", "0--1", "0-1-2", "+0-1",
 		"0-9223372036854775807", "0-99999999999999999999",
 	} {
-		if got, err := parseContentRange(header); !errors.Is(err, registry.BlobUploadInvalid) {
-			t.Errorf("parseContentRange(%q) = %+v, %v, want BLOB_UPLOAD_INVALID", header, got, err)
+		if got, err := ParseContentRange(header); !errors.Is(err, registry.BlobUploadInvalid) {
+			t.Errorf("ParseContentRange(%q) = %+v, %v, want BLOB_UPLOAD_INVALID", header, got, err)
 		}
 	}
 }
@@ -82,20 +82,20 @@ func FuzzRange(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header string, size int64) {
 		size = max(size, 0)
-		if s, whole, err := parseRange(header, size); err == nil && !whole {
-			if s.off < 0 || s.n < 1 || s.off > size || s.n > size-s.off {
+		if s, whole, err := ParseRange(header, size); err == nil && !whole {
+			if s.Off < 0 || s.N < 1 || s.Off > size || s.N > size-s.Off {
 				t.Fatalf("%q of %d bytes is %+v", header, size, s)
 			}
-			again, whole, err := parseRange(fmt.Sprintf("bytes=%d-%d", s.off, s.off+s.n-1), size)
+			again, whole, err := ParseRange(fmt.Sprintf("bytes=%d-%d", s.Off, s.Off+s.N-1), size)
 			if err != nil || whole || again != s {
 				t.Errorf("%q is %+v, written again %+v, %v", header, s, again, err)
 			}
 		}
-		if s, err := parseContentRange(header); err == nil {
-			if s.off < 0 || s.n < 1 || s.off > math.MaxInt64-s.n {
+		if s, err := ParseContentRange(header); err == nil {
+			if s.Off < 0 || s.N < 1 || s.Off > math.MaxInt64-s.N {
 				t.Fatalf("%q is %+v", header, s)
 			}
-			if again, err := parseContentRange(fmt.Sprintf("%d-%d", s.off, s.off+s.n-1)); err != nil || again != s {
+			if again, err := ParseContentRange(fmt.Sprintf("%d-%d", s.Off, s.Off+s.N-1)); err != nil || again != s {
 				t.Errorf("%q is %+v, written again %+v, %v", header, s, again, err)
 			}
 		}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/packhouse/packhouse/artifacttypes/all"
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/admin"
+	"github.com/packhouse/packhouse/registry/config"
+	"github.com/packhouse/packhouse/registry/feed"
+)
+
+func refCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ref NAMESPACE FORMAT NAME[@VERSION]",
+		Short: "Tell a package's OCI reference",
+		Long: `Tell under which OCI reference a package lies, or would lie: what docker, oras
+and cosign call it. Nothing is looked up.`,
+		Example: `  packhouse ref acme npm @acme/widget@1.0.0
+  packhouse ref acme maven com.acme.tools:my-lib@1.0.0
+  cosign verify --key cosign.pub $(packhouse ref acme pypi my-package@1.0)`,
+		Args: cobra.ExactArgs(3),
+	}
+	o := newOperator(cmd)
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var names []string
+		if len(args) == 1 {
+			for _, f := range all.Formats() {
+				names = append(names, f.Info().Name)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		c, err := o.load()
+		if err != nil {
+			return err
+		}
+		name, version := args[2], ""
+		if i := strings.LastIndexByte(name, '@'); i > 0 { // at 0 it begins an npm scope
+			name, version = name[:i], name[i+1:]
+		}
+		ref, err := feed.Locate(all.Formats(), args[0], args[1], name, version)
+		if err != nil {
+			return usageError(admin.Cause(registry.Public(err)))
+		}
+		return o.say(ref, "%s/%s", clientHost(c), ref)
+	}
+	return cmd
+}
+
+// clientHost is the host by which clients reach the server.
+func clientHost(c config.Config) string {
+	if u, err := url.Parse(c.ExternalURL); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return c.Addr
+}

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/storage/meta"
+)
+
+// Format is what the engine knows of a package format: functions, so that it
+// depends on none. They are those of artifacttypes.Format.
+type Format struct {
+	Name          string
+	Parser        int
+	ArtifactTypes []string
+	Sums          []string
+	Fragments     []string
+
+	Repository func(pkg string) (string, error)
+	Tag        func(version string) (registry.Tag, error)
+	Label      func(label string) error
+	Inspect    func(ctx context.Context, name, mediaType string, r io.ReaderAt, size int64) (json.RawMessage, error)
+	Describe   func(registry.Artifact) (registry.Facts, error)
+	Envelope   func(registry.Facts, []registry.File) registry.Envelope
+	Fragment   func(kind string, r *registry.Release, w *bytes.Buffer) error
+	SignedText func(*registry.Release) []byte // nil where nothing is signed
+}
+
+// loadFeeds reads the names of all feeds. They are few, and every push asks
+// whether it is below one.
+func (e *Engine) loadFeeds(ctx context.Context) error {
+	list, err := e.meta.Feeds(ctx)
+	if err != nil {
+		return err
+	}
+	feeds := make(map[string]registry.Feed, len(list))
+	for _, f := range list {
+		feeds[f.Name()] = f
+	}
+	e.feeds.Store(&feeds)
+	return nil
+}
+
+// Feed finds a feed by its name. ok is false when nobody made it yet.
+func (e *Engine) Feed(name string) (registry.Feed, bool) {
+	f, ok := (*e.feeds.Load())[name]
+	return f, ok
+}
+
+// Feeds lists all feeds by name.
+func (e *Engine) Feeds() []registry.Feed {
+	var list []registry.Feed
+	for _, f := range *e.feeds.Load() {
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b registry.Feed) int { return strings.Compare(a.Name(), b.Name()) })
+	return list
+}
+
+// feedOf returns the feed that r is in, and r's name below it.
+func (e *Engine) feedOf(r registry.Repo) (f registry.Feed, below string, ok bool) {
+	for prefix, rest := range prefixes(r) {
+		if f, ok := e.Feed(prefix); ok {
+			return f, rest, true
+		}
+	}
+	return registry.Feed{}, "", false
+}
+
+// prefixes yields each proper prefix of whole segments, with what follows it.
+func prefixes(r registry.Repo) func(yield func(prefix, rest string) bool) {
+	return func(yield func(string, string) bool) {
+		for i := range len(r) {
+			if r[i] == '/' && !yield(string(r[:i]), string(r[i+1:])) {
+				return
+			}
+		}
+	}
+}
+
+// feedName splits a prefix into namespace and format, if it could be a feed's.
+func (e *Engine) feedName(prefix string) (registry.Feed, bool) {
+	i := strings.LastIndexByte(prefix, '/')
+	if i < 0 {
+		return registry.Feed{}, false
+	}
+	f := registry.Feed{Namespace: prefix[:i], Format: prefix[i+1:]}
+	return f, e.formats[f.Format] != nil
+}
+
+// buckets is how many parts the documents of a feed have: a publish costs the
+// rebuilding of one.
+const buckets = 512
+
+func bucketOf(r registry.Repo) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(r))
+	return int(h.Sum32() % buckets)
+}
+
+// bucketKey stands for one bucket of a feed in the cache; no repository can be
+// called so.
+func bucketKey(feed string, bucket int) registry.Repo {
+	return registry.Repo(feed + "#" + strconv.Itoa(bucket))
+}
+
+// touched lists what a change of r outdates in the cache: r and, where r is or
+// may become a package, the feed's documents and the bucket r is in.
+func (e *Engine) touched(r registry.Repo) []registry.Repo {
+	list := []registry.Repo{r}
+	for prefix := range prefixes(r) {
+		if _, ok := e.feedName(prefix); ok {
+			list = append(list, registry.Repo(prefix), bucketKey(prefix, bucketOf(r)))
+		}
+	}
+	return list
+}
+
+// ensureFeed finds the feed or makes it, unless repositories that are no
+// packages lie where its packages would.
+func (e *Engine) ensureFeed(ctx context.Context, tx *meta.Tx, f registry.Feed) (registry.Feed, error) {
+	const op = "engine.ensureFeed"
+	if f.ID != 0 {
+		return f, nil
+	}
+	switch r, err := tx.UntypedBelow(ctx, f.Name()); {
+	case err == nil:
+		return f, registry.E(op, registry.Conflict, nil, "%s cannot become a %s feed while %s, which is no package, lies below it: use another namespace or remove that repository", f.Name(), f.Format, r)
+	case !errors.Is(err, meta.ErrNotFound):
+		return f, err
+	}
+	return tx.EnsureFeed(ctx, f.Namespace, f.Format)
+}

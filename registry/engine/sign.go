@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/storage/meta"
+)
+
+// signer holds the registry's own key once it was asked for.
+type signer struct {
+	mu  sync.Mutex
+	id  string
+	key *ecdsa.PrivateKey
+}
+
+// SigningKeys lists the registry's public keys, the newest first. The first
+// call makes one.
+func (e *Engine) SigningKeys(ctx context.Context) ([]meta.SigningKey, error) {
+	if err := e.ensureKey(ctx); err != nil {
+		return nil, err
+	}
+	list, err := e.meta.SigningKeys(ctx)
+	for i := range list {
+		list[i].Private = nil
+	}
+	return list, wrap("engine.SigningKeys", err)
+}
+
+// ensureKey loads the registry's key, or makes it. It must not be called
+// inside a transaction.
+func (e *Engine) ensureKey(ctx context.Context) error {
+	const op = "engine.ensureKey"
+	e.signer.mu.Lock()
+	defer e.signer.mu.Unlock()
+	if e.signer.key != nil {
+		return nil
+	}
+	list, err := e.meta.SigningKeys(ctx)
+	if err != nil {
+		return wrap(op, err)
+	}
+	if len(list) == 0 {
+		k, err := newKey()
+		if err != nil {
+			return wrap(op, err)
+		}
+		if err := e.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) error { return tx.AddSigningKey(ctx, k) }); err != nil {
+			return wrap(op, err)
+		}
+		list = append(list, k)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(list[0].Private)
+	if err != nil {
+		return wrap(op, err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return wrap(op, fmt.Errorf("signing key %s is a %T", list[0].ID, parsed))
+	}
+	e.signer.id, e.signer.key = list[0].ID, key
+	return nil
+}
+
+func newKey() (meta.SigningKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return meta.SigningKey{}, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return meta.SigningKey{}, err
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return meta.SigningKey{}, err
+	}
+	sum := sha256.Sum256(public)
+	return meta.SigningKey{ID: "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), Private: private, Public: public}, nil
+}
+
+// sign signs text with the registry's key, which [Engine.ensureKey] has loaded.
+func (e *Engine) sign(text []byte) (registry.Signature, error) {
+	e.signer.mu.Lock()
+	defer e.signer.mu.Unlock()
+	if e.signer.key == nil {
+		return registry.Signature{}, errors.New("the registry's signing key was not loaded")
+	}
+	sum := sha256.Sum256(text)
+	sig, err := ecdsa.SignASN1(rand.Reader, e.signer.key, sum[:])
+	return registry.Signature{KeyID: e.signer.id, Sig: sig}, err
+}

@@ -1,0 +1,249 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/storage/meta"
+)
+
+// typed is a manifest that is one version of a package, with all that was
+// derived of it before its commit.
+type typed struct {
+	format       *Format
+	feed         registry.Feed // ID 0: this commit makes it
+	artifactType string
+	facts        registry.Facts
+	files        []registry.File // with their facts
+	fresh        []registry.File // those whose facts are not stored yet
+	tag          registry.Tag    // the version's
+	labels       []registry.Tag
+	named        bool // whether the push names it: else it is stored, but no release
+	state        map[string]string
+	published    time.Time // that an import names; zero for the commit's
+}
+
+// classify decides what a pushed manifest is. It returns nil for one that is
+// no package: outside of feeds anything, within one what is about a package.
+func (e *Engine) classify(ctx context.Context, r registry.Repo, m registry.Manifest, p registry.Parsed, tags []registry.Tag) (*typed, error) {
+	const op = "engine.PutManifest"
+	feed, below, inFeed := e.feedOf(r)
+	isImage := p.MediaType == ocispec.MediaTypeImageManifest
+	switch {
+	case inFeed && len(tags) > 0 && !slices.ContainsFunc(tags, func(t registry.Tag) bool { return !registry.IsSignatureTag(t) }):
+		return nil, nil // signatures and the referrers fallback
+	case inFeed && p.Subject != nil:
+		return nil, nil
+	case inFeed:
+		f := e.formats[feed.Format]
+		if f == nil || !isImage || !slices.Contains(f.ArtifactTypes, p.ArtifactType) {
+			return nil, registry.E(op, registry.ManifestInvalid, nil, "%s is the %s feed, which takes manifests of artifact type %s, what refers to them by subject, and signature tags; this one is %q",
+				feed.Name(), feed.Format, e.wanted(feed.Format), clip(p.ArtifactType))
+		}
+		return e.describe(ctx, r, f, feed, below, m, tags)
+	case !isImage || p.Subject != nil:
+		return nil, nil
+	}
+	// No feed yet. The manifest makes one where its own name says that it is
+	// this repository's package.
+	var problem error
+	for prefix, rest := range prefixes(r) {
+		feed, ok := e.feedName(prefix)
+		if !ok || !slices.Contains(e.formats[feed.Format].ArtifactTypes, p.ArtifactType) {
+			continue
+		}
+		t, err := e.describe(ctx, r, e.formats[feed.Format], feed, rest, m, tags)
+		if err == nil {
+			return t, nil
+		}
+		if problem == nil {
+			problem = err
+		}
+	}
+	return nil, problem
+}
+
+func (e *Engine) wanted(format string) string {
+	if f := e.formats[format]; f != nil {
+		return strings.Join(f.ArtifactTypes, " or ")
+	}
+	return "a format that this registry does not know"
+}
+
+// describe derives all of a pushed manifest and checks that it is what its
+// repository and tags say.
+func (e *Engine) describe(ctx context.Context, r registry.Repo, f *Format, feed registry.Feed, below string, m registry.Manifest, tags []registry.Tag) (*typed, error) {
+	const op = "engine.PutManifest"
+	t := &typed{format: f, feed: feed, named: len(tags) > 0}
+	hint := ""
+	for _, tag := range tags {
+		if !registry.IsSignatureTag(tag) {
+			hint = string(tag)
+			break
+		}
+	}
+	a, err := artifact(m.Raw, below, hint)
+	if err != nil {
+		return nil, err
+	}
+	for i, file := range a.Files {
+		if a.Files[i].Facts, err = e.fileFacts(ctx, r, f, file, &t.fresh); err != nil {
+			return nil, err
+		}
+	}
+	t.artifactType, t.files = a.ArtifactType, a.Files
+	if t.facts, err = f.Describe(a); err != nil {
+		return nil, err
+	}
+	path, err := f.Repository(t.facts.Package)
+	if err != nil {
+		return nil, err
+	}
+	if t.tag, err = f.Tag(t.facts.Version); err != nil {
+		return nil, err
+	}
+	if path != below {
+		return nil, registry.E(op, registry.ManifestInvalid, nil, "the manifest is package %s, whose repository is %s/%s and not %s", t.facts.Package, feed.Name(), path, r)
+	}
+	for _, tag := range tags {
+		if tag == t.tag || registry.IsSignatureTag(tag) {
+			continue
+		}
+		if err := f.Label(string(tag)); err != nil {
+			return nil, registry.E(op, registry.ManifestInvalid, nil, "the manifest is version %s of %s, whose tag is %s and not %s", t.facts.Version, t.facts.Package, t.tag, tag)
+		}
+		t.labels = append(t.labels, tag)
+	}
+	if created, err := time.Parse(time.RFC3339, a.Annotations[ocispec.AnnotationCreated]); err == nil && e.can(ctx, registry.Admin, r) == nil && created.Unix() > 0 {
+		t.published = created.UTC()
+	}
+	if t.named {
+		return t, e.ensureEmpty(ctx, r)
+	}
+	return t, nil
+}
+
+// artifact reads a typed manifest, which was parsed strictly before.
+func artifact(raw []byte, nameHint, versionHint string) (registry.Artifact, error) {
+	var m ocispec.Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return registry.Artifact{}, registry.E("engine.artifact", registry.ManifestInvalid, err, "the manifest is not valid: %v", err)
+	}
+	a := registry.Artifact{ArtifactType: m.ArtifactType, Annotations: m.Annotations}
+	if a.ArtifactType == "" {
+		a.ArtifactType = m.Config.MediaType
+	}
+	if a.Annotations == nil {
+		a.Annotations = map[string]string{}
+	}
+	if a.Annotations[registry.AnnotationName] == "" && nameHint != "" {
+		a.Annotations[registry.AnnotationNameHint] = nameHint
+	}
+	if a.Annotations[ocispec.AnnotationVersion] == "" && versionHint != "" {
+		a.Annotations[registry.AnnotationVersionHint] = versionHint
+	}
+	seen := map[string]bool{}
+	for _, l := range m.Layers {
+		f := registry.File{Name: l.Annotations[ocispec.AnnotationTitle], Descriptor: l}
+		f.Data = nil
+		if seen[f.Key()] {
+			return a, registry.E("engine.artifact", registry.ManifestInvalid, nil, "two layers are called %q", clip(f.Key()))
+		}
+		seen[f.Key()] = true
+		a.Files = append(a.Files, f)
+	}
+	return a, nil
+}
+
+// fileFacts finds or makes the facts of a file that r has, and adds a file
+// that was read for the first time to fresh.
+func (e *Engine) fileFacts(ctx context.Context, r registry.Repo, f *Format, file registry.File, fresh *[]registry.File) (registry.FileFacts, error) {
+	const op = "engine.fileFacts"
+	facts, err := e.meta.FileFacts(ctx, f.Name, f.Parser, file)
+	if !errors.Is(err, meta.ErrNotFound) {
+		return facts, wrap(op, err)
+	}
+	b, err := e.meta.Blob(ctx, r, file.Digest)
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
+		return facts, missingContent("engine.PutManifest", r, []registry.Digest{file.Digest})
+	case err != nil:
+		return facts, wrap(op, err)
+	case b.Size != file.Size:
+		return facts, registry.E(op, registry.ManifestInvalid, nil, "the manifest says that %s has %d bytes, it has %d", file.Digest, file.Size, b.Size)
+	}
+	content := e.segments(ctx, b.Objects)
+	if facts, err = e.inspect(ctx, f, file, content, nil); err == nil {
+		file.Facts = facts
+		*fresh = append(*fresh, file)
+	}
+	return facts, err
+}
+
+// inspect lets the format read a file, and adds checksums unless they are known.
+func (e *Engine) inspect(ctx context.Context, f *Format, file registry.File, content io.ReaderAt, known map[string]string) (facts registry.FileFacts, err error) {
+	facts.Sums = known
+	if known == nil && len(f.Sums) > 0 {
+		s, writers := newSums(f.Sums)
+		if _, err := io.Copy(io.MultiWriter(writers...), io.NewSectionReader(content, 0, file.Size)); err != nil {
+			return facts, wrap("engine.inspect", err)
+		}
+		facts.Sums = s.hex()
+	}
+	if facts.Native, err = f.Inspect(ctx, file.Name, file.MediaType, content, file.Size); err != nil {
+		if e, ok := errors.AsType[*registry.Error](err); ok && file.Name != "" && !strings.Contains(e.Message, file.Name) {
+			return facts, registry.E(e.Op, e.Code, e.Err, "%s: %s", clip(file.Name), e.Message).WithDetail(e.Detail)
+		}
+		return facts, err
+	}
+	return facts, nil
+}
+
+// emptyBlob is the content that OCI puts where there is none.
+var emptyBlob = []byte("{}")
+
+// ensureEmpty makes r show the empty blob, which status referrers name.
+func (e *Engine) ensureEmpty(ctx context.Context, r registry.Repo) error {
+	d := ocispec.DescriptorEmptyJSON.Digest
+	if _, err := e.blob(ctx, "engine.ensureEmpty", r, d); err == nil {
+		return nil
+	}
+	return e.addContent(ctx, r, emptyBlob)
+}
+
+func (e *Engine) addContent(ctx context.Context, r registry.Repo, content []byte) error {
+	o, err := e.putObject(ctx, content)
+	if err != nil {
+		return err
+	}
+	_, err = e.addBlob(ctx, "engine.addContent", r, digestOf(content), []meta.Object{o}, nil)
+	return err
+}
+
+func (e *Engine) putObject(ctx context.Context, content []byte) (meta.Object, error) {
+	key, err := e.keys.take(ctx)
+	if err != nil {
+		return meta.Object{}, wrap("engine.putObject", err)
+	}
+	if err := e.blobs.Put(ctx, key, content); err != nil {
+		return meta.Object{}, wrap("engine.putObject", fmt.Errorf("store %d bytes: %w", len(content), err))
+	}
+	return meta.Object{Key: key, Size: int64(len(content))}, nil
+}
+
+func clip(s string) string {
+	const longest = 120
+	if len(s) > longest {
+		return s[:longest] + "…"
+	}
+	return s
+}
