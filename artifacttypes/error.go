@@ -29,6 +29,15 @@ func ErrorHeader(w http.ResponseWriter, e *registry.Error) int {
 	return status
 }
 
+// ReasonHeader carries a reason phrase from [SetReason] to the server; it is
+// never sent.
+const ReasonHeader = "Packhouse-Reason"
+
+// SetReason makes sentence the reason phrase of an error's status line, where
+// the protocol has one (HTTP/1.1): the only thing that some clients show. It is
+// called before the status is written.
+func SetReason(w http.ResponseWriter, sentence string) { w.Header().Set(ReasonHeader, sentence) }
+
 // WriteBody writes a whole small answer; a HEAD request gets its header alone.
 func WriteBody(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	h := w.Header()

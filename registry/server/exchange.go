@@ -43,6 +43,7 @@ type exchange struct {
 	encoded  bool          // TLS: the kernel cannot send a file
 	body     idleBody
 	piece    io.LimitedReader
+	spoken   *spoken // once the answer is written past net/http
 
 	request obs.Request // its Status is 0 until the header is written
 	route   *obs.Route
@@ -85,15 +86,25 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // WriteHeader sends the status line.
 func (x *exchange) WriteHeader(status int) {
 	x.alive(time.Now())
+	if x.spoken != nil {
+		return
+	}
 	if x.request.Status == 0 && status >= http.StatusOK {
 		x.request.Status = status
 	}
-	x.ResponseWriter.WriteHeader(status)
+	if !x.speak(status) {
+		x.ResponseWriter.WriteHeader(status)
+	}
 }
 
 func (x *exchange) Write(p []byte) (n int, err error) {
 	if x.request.Status == 0 {
 		x.request.Status = http.StatusOK
+	}
+	if x.spoken != nil {
+		n, err = x.spoken.buf.Write(p)
+		x.request.BytesOut += int64(n)
+		return n, err
 	}
 	for first := true; first || len(p) > 0; first = false {
 		x.alive(time.Now())

@@ -196,6 +196,10 @@ func (h *handler) end(x *exchange, r *http.Request) {
 			x.request.Status = http.StatusInternalServerError
 		}
 	}
+	if x.spoken != nil {
+		x.spoken.end()
+		panicked = nil
+	}
 	x.request.Duration = time.Since(x.request.Start)
 	x.route.Observe(x.request.Status, x.request.Duration, x.request.BytesIn, x.request.BytesOut)
 	h.access.Log(&x.request)

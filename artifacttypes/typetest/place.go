@@ -1,0 +1,205 @@
+package typetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/packhouse/packhouse/artifacttypes"
+	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/distspec"
+	"github.com/packhouse/packhouse/registry/engine"
+	"github.com/packhouse/packhouse/registry/feed"
+	"github.com/packhouse/packhouse/storage/blob"
+	"github.com/packhouse/packhouse/storage/meta"
+)
+
+// Place is a registry with one format, served over HTTP on loopback: its feed's
+// protocol and the OCI API.
+type Place struct {
+	T      *testing.T
+	Engine *engine.Engine
+	URL    string // of the server, without a trailing slash
+	Format artifacttypes.Format
+}
+
+// Namespace is where tests publish.
+const Namespace = "acme"
+
+// Open starts a registry that ends with the test.
+func Open(t *testing.T, f artifacttypes.Format) *Place {
+	t.Helper()
+	dir := t.TempDir()
+	m, err := meta.Open(t.Context(), meta.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := blob.Open(t.Context(), "filesystem", map[string]any{"rootdirectory": dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	formats := []artifacttypes.Format{f}
+	e, err := engine.New(t.Context(), engine.Config{
+		Meta: m, Blobs: b, Log: slog.New(slog.DiscardHandler),
+		Gate:   func(context.Context, registry.Verb, registry.Repo) error { return nil },
+		Limits: engine.Limits{Manifest: 4 << 20, Blob: 5 << 30}, Trash: time.Hour, Lease: time.Hour, UploadTTL: time.Hour, CacheBytes: 16 << 20,
+		Formats: feed.EngineFormats(formats),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := feed.New(feed.Options{Formats: formats, Engine: e, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Place{T: t, Engine: e, Format: f}
+	oci := distspec.New(e, distspec.Options{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if target, ok := h.Find(r); ok {
+			target.Serve(w, r, p.URL)
+			return
+		}
+		oci.ServeHTTP(w, r)
+	}))
+	p.URL = s.URL
+	t.Cleanup(func() {
+		s.Close()
+		if err := errors.Join(e.Close(), m.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// Base is the URL of the feed.
+func (p *Place) Base() string { return p.URL + "/" + p.feed() }
+
+func (p *Place) feed() string { return Namespace + "/" + p.Format.Info().Name }
+
+// Do sends r; its URL's path is one below [Place.Base], or starts with "/api/"
+// for the feed's API.
+func (p *Place) Do(r *http.Request) *http.Response {
+	p.T.Helper()
+	res, err := client.Do(r)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	p.T.Cleanup(func() { _ = res.Body.Close() })
+	return res
+}
+
+// client follows no redirect: what a client must follow itself shows.
+var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// Get asks for a path below the feed and returns the answer with its body,
+// which is not decompressed.
+func (p *Place) Get(method, path string, header http.Header) (*http.Response, []byte) {
+	p.T.Helper()
+	r, err := http.NewRequestWithContext(p.T.Context(), method, p.Base()+path, nil)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	if header != nil {
+		r.Header = header
+	}
+	if r.Header.Get("Accept-Encoding") == "" {
+		r.Header.Set("Accept-Encoding", "identity")
+	}
+	res := p.Do(r)
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	return res, body
+}
+
+// locate returns a sample's repository and tag.
+func (p *Place) locate(s Sample) (registry.Repo, registry.Tag) {
+	p.T.Helper()
+	ref, err := feed.Locate([]artifacttypes.Format{p.Format}, Namespace, p.Format.Info().Name, s.Package, s.Version)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	return ref.Repository, ref.Tag
+}
+
+// Push pushes files as OCI clients do: blobs, then a manifest of the format's
+// own artifact type with the empty config.
+func (p *Place) Push(repo registry.Repo, tag registry.Tag, files []File, annotations map[string]string) error {
+	p.T.Helper()
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		ArtifactType: p.Format.Info().ArtifactTypes[0], Config: ocispec.DescriptorEmptyJSON, Annotations: annotations,
+	}
+	if own := p.Format.Info().ArtifactTypes; len(own) > 1 {
+		m.ArtifactType = own[len(own)-1]
+	}
+	p.blob(repo, []byte("{}"))
+	for _, f := range files {
+		d := p.blob(repo, f.Content)
+		d.MediaType, d.Annotations = f.MediaType, map[string]string{ocispec.AnnotationTitle: f.Name}
+		m.Layers = append(m.Layers, d)
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	var tags []registry.Tag
+	if tag != "" {
+		tags = append(tags, tag)
+	}
+	_, err = p.Engine.PutManifest(p.T.Context(), repo, registry.Manifest{Raw: raw}, registry.PutOptions{Tags: tags})
+	return err
+}
+
+func (p *Place) blob(repo registry.Repo, content []byte) registry.Descriptor {
+	p.T.Helper()
+	d, err := p.Engine.PutBlob(p.T.Context(), repo, bytes.NewReader(content), "")
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	return d
+}
+
+// copyTo copies a tagged manifest with all it refers to into another place.
+func (p *Place) copyTo(q *Place, repo registry.Repo, tag registry.Tag) {
+	p.T.Helper()
+	ctx := p.T.Context()
+	m, err := p.Engine.Tagged(ctx, repo, tag)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	parsed, err := registry.ParseManifest(m.MediaType, m.Raw)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	for _, b := range parsed.Blobs {
+		q.blob(repo, p.read(repo, b.Digest))
+	}
+	if _, err := q.Engine.PutManifest(ctx, repo, m, registry.PutOptions{Tags: []registry.Tag{tag}}); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+func (p *Place) read(repo registry.Repo, d registry.Digest) []byte {
+	p.T.Helper()
+	body, err := p.Engine.Blob(p.T.Context(), repo, d, 0, -1)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	content, err := io.ReadAll(body)
+	if err := errors.Join(err, body.Close()); err != nil {
+		p.T.Fatal(err)
+	}
+	return content
+}
