@@ -15,7 +15,17 @@ import (
 // Format is one ecosystem.
 type Format interface {
 	Info() Info
+	Names
+	Facts
+	Views
+	// Routes is the native protocol, below the feed's URL.
+	Routes() []Route
+	// WriteError says it as this ecosystem's client reads it.
+	WriteError(w http.ResponseWriter, r *http.Request, e *registry.Error)
+}
 
+// Names maps native names to OCI's. All of it is pure.
+type Names interface {
 	// Canonical returns the canonical spelling of a package's name and of one
 	// of its versions, "" for "". It returns NAME_INVALID, MANIFEST_INVALID.
 	Canonical(pkg, version string) (string, string, error)
@@ -30,7 +40,10 @@ type Format interface {
 	// this format (npm's dist-tags). It returns nil or MANIFEST_INVALID with
 	// what was expected.
 	Label(label string) error
+}
 
+// Facts derives what a release is from its files.
+type Facts interface {
 	// Inspect reads one file. name is the layer's title, "" if it has none;
 	// mediaType the layer's. The result is stored by format, [Info.Parser],
 	// digest, name and media type, so a file is read once however many
@@ -43,18 +56,16 @@ type Format interface {
 	// Envelope is what a native publish puts around the files of a release.
 	// Pure.
 	Envelope(f registry.Facts, files []registry.File) Envelope
+}
 
+// Views renders what clients read.
+type Views interface {
 	// Fragment renders one release's part of a document, of one of
 	// [Info.Fragments]. Pure. [Base] in it stands for the feed's URL.
 	Fragment(kind string, r *registry.Release, w *bytes.Buffer) error
 	// Compose renders one package's document, or its part of a feed's
 	// document, out of fragments. Pure.
 	Compose(document string, p *registry.Package, from Fragments, w io.Writer) error
-
-	// Routes is the native protocol, below the feed's URL.
-	Routes() []Route
-	// WriteError says it as this ecosystem's client reads it.
-	WriteError(w http.ResponseWriter, r *http.Request, e *registry.Error)
 }
 
 // Info is what is fixed about a format.

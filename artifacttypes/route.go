@@ -55,7 +55,7 @@ func NewRouter(f Format) (*Router, error) {
 			return nil, fmt.Errorf("%s: pattern %q does not start with a slash", r.info.Name, route.Pattern)
 		}
 		c := compiled{Route: route}
-		for _, part := range strings.Split(route.Pattern[1:], "/") {
+		for part := range strings.SplitSeq(route.Pattern[1:], "/") {
 			prefix, tail, found := strings.Cut(part, "{")
 			name, suffix, closed := strings.Cut(tail, "}")
 			if found && !closed || strings.ContainsAny(suffix, "{}") || c.rest != "" {

@@ -27,7 +27,13 @@ type View interface {
 	Setting(key string) string
 	Now() time.Time
 	Log() *slog.Logger
+	Publisher
+	Lookup
+	Sender
+}
 
+// Publisher changes a feed.
+type Publisher interface {
 	// Stage stores body, which may be large, and hashes it on the way: by
 	// sha256, by the checksums that the format asks for, and into the given
 	// hashes. The caller must call [Staged.Discard] in the end; what was
@@ -48,7 +54,10 @@ type View interface {
 	// Attach adds a referrer to a release. It returns NAME_UNKNOWN,
 	// MANIFEST_UNKNOWN.
 	Attach(ctx context.Context, pkg, version string, ref Referrer) error
+}
 
+// Lookup reads what a feed knows.
+type Lookup interface {
 	// Package returns NAME_UNKNOWN when there is no such package, or none of
 	// its versions is left.
 	Package(ctx context.Context, pkg string) (*registry.Package, error)
@@ -68,7 +77,10 @@ type View interface {
 	Referrers(ctx context.Context, pkg, version, artifactType string) ([]registry.Manifest, error)
 	// SigningKeys lists the registry's public keys (SPKI, DER), the present one first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
+}
 
+// Sender reads content and sends it.
+type Sender interface {
 	// Blob reads content of a release's repository whole, such as a referrer's.
 	Blob(ctx context.Context, rel *registry.Release, d registry.Digest) (io.ReadCloser, error)
 	// Open reads one file of a release whole.
@@ -85,13 +97,18 @@ type View interface {
 	Document(w http.ResponseWriter, r *http.Request, pkg, name string) error
 }
 
-// What a View takes, named here for those who write formats.
+// What a [Publisher] takes.
 type (
-	Staged        = registry.Staged
-	Draft         = registry.Draft
-	DraftFile     = registry.DraftFile
+	// Staged is content that was stored but that nothing names yet.
+	Staged = registry.Staged
+	// Draft is what to publish.
+	Draft = registry.Draft
+	// DraftFile is one file to publish.
+	DraftFile = registry.DraftFile
+	// FileCondition is a precondition on one file of a release.
 	FileCondition = registry.FileCondition
-	Referrer      = registry.Referrer
+	// Referrer is an artifact about a release.
+	Referrer = registry.Referrer
 )
 
 // SigningKey is a public key of the registry.

@@ -87,6 +87,7 @@ func (s Suite) documents(p *Place) map[string]string {
 }
 
 func (s Suite) nativeToOCI(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	p.mustPublish(s.First)
 	repo, tag := p.locate(s.First)
@@ -120,6 +121,7 @@ func artifactType(raw []byte) string {
 }
 
 func (s Suite) nativeToNative(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	p.mustPublish(s.First)
 	p.mustPublish(s.Second)
@@ -133,6 +135,7 @@ func (s Suite) nativeToNative(t *testing.T) {
 }
 
 func (s Suite) ociToNative(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	repo, tag := p.locate(s.First)
 	if err := p.Push(repo, tag, s.First.Files, s.Annotations); err != nil {
@@ -149,6 +152,7 @@ func (s Suite) ociToNative(t *testing.T) {
 }
 
 func (s Suite) copied(t *testing.T) {
+	t.Helper()
 	p, q := Open(t, s.Format), Open(t, s.Format)
 	p.mustPublish(s.First)
 	repo, tag := p.locate(s.First)
@@ -165,6 +169,7 @@ func (s Suite) copied(t *testing.T) {
 }
 
 func (s Suite) again(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	p.mustPublish(s.First)
 	before := s.documents(p)
@@ -179,6 +184,7 @@ func (s Suite) again(t *testing.T) {
 }
 
 func (s Suite) immutable(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	p.mustPublish(s.First)
 	status, body := p.publish(s.Altered)
@@ -193,6 +199,7 @@ func (s Suite) immutable(t *testing.T) {
 }
 
 func (s Suite) tombstone(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	p.mustPublish(s.First)
 	p.mustPublish(s.Second)
@@ -219,6 +226,7 @@ func (s Suite) tombstone(t *testing.T) {
 }
 
 func (s Suite) conditions(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	p.mustPublish(s.First)
 	for _, path := range s.Documents {
@@ -264,6 +272,7 @@ func (s Suite) conditions(t *testing.T) {
 }
 
 func (s Suite) ranges(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	p.mustPublish(s.First)
 	for _, f := range s.First.Files {
@@ -278,6 +287,7 @@ func (s Suite) ranges(t *testing.T) {
 }
 
 func (s Suite) concurrent(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	const publishers = 8
 	var won [2]atomic.Int32
@@ -311,6 +321,7 @@ func (s Suite) concurrent(t *testing.T) {
 const memory = 64 << 20
 
 func (s Suite) hostile(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	repo, tag := p.locate(s.First)
 	for _, h := range s.Hostile {
@@ -323,7 +334,7 @@ func (s Suite) hostile(t *testing.T) {
 		if !ok || e.Code != registry.ManifestInvalid || e.Message == "" {
 			t.Errorf("%s: %v, want MANIFEST_INVALID with a sentence", h.Name, err)
 		}
-		if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > memory { //nolint:gosec // far from overflowing
+		if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > memory {
 			t.Errorf("%s: the heap grew by %d MiB", h.Name, grown>>20)
 		}
 	}
@@ -333,6 +344,7 @@ func (s Suite) hostile(t *testing.T) {
 }
 
 func (s Suite) reindex(t *testing.T) {
+	t.Helper()
 	p := Open(t, s.Format)
 	p.mustPublish(s.First)
 	p.mustPublish(s.Second)
@@ -350,6 +362,7 @@ func (s Suite) reindex(t *testing.T) {
 
 // names: what is distinct stays distinct, and what is made is legal.
 func (s Suite) names(t *testing.T) {
+	t.Helper()
 	pkg, version, err := s.Format.Canonical(s.First.Package, s.First.Version)
 	if err != nil {
 		t.Fatal(err)

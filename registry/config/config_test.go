@@ -94,6 +94,7 @@ func TestSources(t *testing.T) {
 		File: file,
 		Env: []string{
 			"PACKHOUSE_LOG__LEVEL=debug", "PACKHOUSE_DATA=/from/env", "PACKHOUSE_MANIFESTS__SPARSE=true",
+			"PACKHOUSE_FORMATS__NPM__UNPUBLISH_WINDOW=24h",
 			"PACKHOUSE_LIMITS__BLOB=1GiB", "PACKHOUSE_TRUSTED_PROXIES=10.0.0.0/8, ::1/128",
 			"PACKHOUSE_STORAGE__PARAMS__SECRETKEY_FILE=" + secret,
 			// Not settings: test tools and service discovery make these.
@@ -106,9 +107,9 @@ func TestSources(t *testing.T) {
 	}
 	got := []any{
 		c.Data, c.Log.Level, c.Log.Format, c.Manifests.Sparse, c.Limits.Blob, len(c.TrustedProxies),
-		c.Storage.Params["secretkey"], time.Duration(c.Uploads.TTL),
+		c.Storage.Params["secretkey"], time.Duration(c.Uploads.TTL), c.Formats["npm"]["unpublish_window"],
 	}
-	want := []any{"/from/flag", "debug", "json", true, config.GiB, 2, "s3cret", 48 * time.Hour}
+	want := []any{"/from/flag", "debug", "json", true, config.GiB, 2, "s3cret", 48 * time.Hour, "24h"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -192,18 +192,25 @@ func (e *Engine) DeleteNamespace(ctx context.Context, name string) (int, error) 
 	if errors.Is(err, meta.ErrNotFound) {
 		return 0, registry.E(op, registry.NameUnknown, nil, "there is no namespace %q", name)
 	}
+	if err == nil {
+		err = e.loadFeeds(ctx)
+	}
 	return members, wrap(op, err)
 }
 
 // RestoreNamespace restores a deleted namespace and the repositories that were
 // deleted with it. It returns how many repositories, or NAME_UNKNOWN.
 func (e *Engine) RestoreNamespace(ctx context.Context, name string) (int, error) {
-	return e.inTrash(ctx, "engine.RestoreNamespace", name, func(r meta.Repository, n meta.Namespace) (bool, error) {
+	n, err := e.inTrash(ctx, "engine.RestoreNamespace", name, func(r meta.Repository, n meta.Namespace) (bool, error) {
 		if !r.Deleted.Equal(n.Deleted) {
 			return false, nil
 		}
 		return true, e.RestoreRepository(ctx, r.Name)
 	})
+	if err == nil {
+		err = e.loadFeeds(ctx)
+	}
+	return n, err
 }
 
 // PurgeNamespace purges every repository of a deleted namespace. It returns

@@ -271,8 +271,11 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 			return nil, err
 		}
 	}
-	if _, err = e.blob(ctx, "engine.Publish", p.repo, ocispec.DescriptorEmptyJSON.Digest); err != nil {
-		if _, err = own(emptyBlob, ocispec.MediaTypeEmptyJSON); err != nil {
+	if _, missing := e.blob(ctx, "engine.Publish", p.repo, ocispec.DescriptorEmptyJSON.Digest); missing != nil {
+		row, err := e.meta.BlobRow(ctx, ocispec.DescriptorEmptyJSON.Digest)
+		if err == nil && row.State == meta.Live {
+			contents = append(contents, content{staged: &staged{e: e, kept: true, reused: true, desc: ocispec.DescriptorEmptyJSON}})
+		} else if _, err = own([]byte(emptyBlob), ocispec.MediaTypeEmptyJSON); err != nil {
 			return nil, err
 		}
 	}

@@ -54,7 +54,8 @@ func (e *Engine) classify(ctx context.Context, r registry.Repo, m registry.Manif
 		return nil, nil
 	}
 	// No feed yet. The manifest makes one where its own name says that it is
-	// this repository's package.
+	// this repository's package. Others' types, such as Helm's, are at home in
+	// any other repository, too.
 	var problem error
 	for prefix, rest := range prefixes(r) {
 		feed, ok := e.feedName(prefix)
@@ -65,12 +66,18 @@ func (e *Engine) classify(ctx context.Context, r registry.Repo, m registry.Manif
 		if err == nil {
 			return t, nil
 		}
-		if problem == nil {
+		if problem == nil && (!errors.Is(err, errMisplaced) || strings.HasPrefix(p.ArtifactType, ourTypes)) {
 			problem = err
 		}
 	}
 	return nil, problem
 }
+
+// ourTypes begin the artifact types that nobody else's clients push.
+const ourTypes = "application/vnd.packhouse."
+
+// errMisplaced marks a package that its repository or tag does not go with.
+var errMisplaced = errors.New("not the package's place")
 
 func (e *Engine) wanted(format string) string {
 	if f := e.formats[format]; f != nil {
@@ -112,14 +119,14 @@ func (e *Engine) describe(ctx context.Context, r registry.Repo, f *Format, feed 
 		return nil, err
 	}
 	if path != below {
-		return nil, registry.E(op, registry.ManifestInvalid, nil, "the manifest is package %s, whose repository is %s/%s and not %s", t.facts.Package, feed.Name(), path, r)
+		return nil, registry.E(op, registry.ManifestInvalid, errMisplaced, "the manifest is package %s, whose repository is %s/%s and not %s", t.facts.Package, feed.Name(), path, r)
 	}
 	for _, tag := range tags {
 		if tag == t.tag || registry.IsSignatureTag(tag) {
 			continue
 		}
 		if err := f.Label(string(tag)); err != nil {
-			return nil, registry.E(op, registry.ManifestInvalid, nil, "the manifest is version %s of %s, whose tag is %s and not %s", t.facts.Version, t.facts.Package, t.tag, tag)
+			return nil, registry.E(op, registry.ManifestInvalid, errMisplaced, "the manifest is version %s of %s, whose tag is %s and not %s", t.facts.Version, t.facts.Package, t.tag, tag)
 		}
 		t.labels = append(t.labels, tag)
 	}
@@ -209,7 +216,7 @@ func (e *Engine) inspect(ctx context.Context, f *Format, file registry.File, con
 }
 
 // emptyBlob is the content that OCI puts where there is none.
-var emptyBlob = []byte("{}")
+const emptyBlob = "{}"
 
 // ensureEmpty makes r show the empty blob, which status referrers name.
 func (e *Engine) ensureEmpty(ctx context.Context, r registry.Repo) error {
@@ -217,7 +224,7 @@ func (e *Engine) ensureEmpty(ctx context.Context, r registry.Repo) error {
 	if _, err := e.blob(ctx, "engine.ensureEmpty", r, d); err == nil {
 		return nil
 	}
-	return e.addContent(ctx, r, emptyBlob)
+	return e.addContent(ctx, r, []byte(emptyBlob))
 }
 
 func (e *Engine) addContent(ctx context.Context, r registry.Repo, content []byte) error {

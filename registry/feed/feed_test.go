@@ -3,85 +3,49 @@ package feed_test
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/packhouse/packhouse/artifacttypes"
+	"github.com/packhouse/packhouse/artifacttypes/typetest"
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/engine"
-	"github.com/packhouse/packhouse/registry/feed"
-	"github.com/packhouse/packhouse/storage/blob"
-	"github.com/packhouse/packhouse/storage/meta"
 )
 
 // place is an engine with the toy format served over it.
 type place struct {
-	t *testing.T
+	*typetest.Place
 	*engine.Engine
-	feeds *feed.Handler
+	t *testing.T
 }
 
 func open(t *testing.T) place {
 	t.Helper()
-	dir := t.TempDir()
-	m, err := meta.Open(t.Context(), meta.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := blob.Open(t.Context(), "filesystem", map[string]any{"rootdirectory": dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	formats := []artifacttypes.Format{toy{}}
-	e, err := engine.New(t.Context(), engine.Config{
-		Meta: m, Blobs: b, Log: slog.New(slog.DiscardHandler),
-		Gate:   func(context.Context, registry.Verb, registry.Repo) error { return nil },
-		Limits: engine.Limits{Manifest: 4 << 20, Blob: 1 << 30}, Trash: time.Hour, Lease: time.Hour, UploadTTL: time.Hour, CacheBytes: 8 << 20,
-		Formats: feed.EngineFormats(formats),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(e.Close(), m.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	h, err := feed.New(feed.Options{Formats: formats, Engine: e, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return place{t, e, h}
+	p := typetest.Open(t, toy{})
+	return place{p, p.Engine, t}
 }
 
 func (p place) do(method, path, body string, header ...string) *http.Response {
 	p.t.Helper()
-	r := httptest.NewRequestWithContext(p.t.Context(), method, "http://host"+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(p.t.Context(), method, p.URL+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Accept-Encoding", "identity")
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	target, ok := p.feeds.Find(r)
-	if !ok {
-		p.t.Fatalf("%s is in no feed", path)
-	}
-	w := httptest.NewRecorder()
-	target.Serve(w, r, "http://host")
-	return w.Result()
+	return p.Do(r)
 }
 
 func (p place) want(status int, method, path, body string, header ...string) string {
@@ -156,7 +120,7 @@ func TestPublishedNativelyPullsByOCI(t *testing.T) {
 		t.Errorf("label: %v, %v", stable.Digest, err)
 	}
 	doc := p.want(http.StatusOK, "GET", "/acme/toy/bear/", "")
-	if !strings.HasPrefix(doc, "bear stable=1.0\n1.0 http://host/acme/toy a.txt=") {
+	if !strings.HasPrefix(doc, "bear stable=1.0\n1.0 "+p.URL+"/acme/toy a.txt=") {
 		t.Errorf("document %q", doc)
 	}
 	if got := p.want(http.StatusOK, "GET", "/acme/toy/bear/1.0/a.txt", ""); got != "bear 1.0\nrest" {
@@ -330,7 +294,7 @@ func TestStateTravelsWithCopies(t *testing.T) {
 	if _, err := q.PutManifest(t.Context(), "acme/toy/bear", subject, registry.PutOptions{Tags: []registry.Tag{"1.0"}}); err != nil {
 		t.Fatal(err)
 	}
-	want := p.want(http.StatusOK, "GET", "/acme/toy/bear/", "")
+	want := strings.ReplaceAll(p.want(http.StatusOK, "GET", "/acme/toy/bear/", ""), p.URL, q.URL)
 	if got := q.want(http.StatusOK, "GET", "/acme/toy/bear/", ""); got != want || !strings.Contains(got, "note=deprecated") {
 		t.Errorf("copy says %q, original %q", got, want)
 	}
@@ -379,7 +343,7 @@ func TestSignaturesSurviveGrowth(t *testing.T) {
 	files := []string{"a", "b", "c"}
 	orders := [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
 	for i, order := range orders {
-		for signed := range 8 { // which editions get a signature
+		for _, signed := range []int{1, 2, 4, 7} { // which editions get a signature
 			t.Run(fmt.Sprintf("%d %03b", i, signed), func(t *testing.T) {
 				t.Parallel()
 				p := open(t)

@@ -3,6 +3,7 @@ package feed
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -53,9 +54,7 @@ func New(o Options) (*Handler, error) {
 		}
 	}
 	for name, keys := range o.Settings {
-		for key, value := range keys {
-			h.settings[name][key] = value
-		}
+		maps.Copy(h.settings[name], keys)
 	}
 	return h, nil
 }

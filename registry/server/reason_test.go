@@ -32,11 +32,12 @@ func TestReason(t *testing.T) {
 		x.spoken.end()
 	}))
 	defer s.Close()
-	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	var d net.Dialer
+	c, err := d.DialContext(t.Context(), "tcp", s.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	fmt.Fprintf(c, "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n%s", strings.Repeat("x", 50_000))
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {

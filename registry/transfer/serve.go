@@ -21,7 +21,7 @@ type Content struct {
 }
 
 // bytesUnit is a header value that never changes; nobody may write to it.
-var bytesUnit = []string{"bytes"} //nolint:gochecknoglobals // made once, not per answer
+var bytesUnit = []string{"bytes"}
 
 // Serve answers GET and HEAD with c, whole or, for GET, one range, or with 304.
 // ETag, Content-Type and Cache-Control are set by the caller. It returns

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
@@ -70,10 +71,9 @@ func (q queries) Packages(ctx context.Context, feed int64, after string, limit i
 // Search lists up to limit packages of a feed whose terms contain each word,
 // from offset by name, and how many there are.
 func (q queries) Search(ctx context.Context, feed int64, words []string, offset, limit int) (names []string, total int, err error) {
-	where := ` FROM repositories r WHERE r.feed_id = ? AND ` + livePackage
+	where := ` FROM repositories r WHERE r.feed_id = ? AND ` + livePackage + strings.Repeat(` AND instr(r.terms, ?) > 0`, len(words))
 	args := []any{feed}
 	for _, w := range words {
-		where += ` AND instr(r.terms, ?) > 0`
 		args = append(args, w)
 	}
 	if err := q.one(ctx, `SELECT count(*)`+where, args, &total); err != nil {

@@ -210,13 +210,13 @@ func (q queries) Descriptor(ctx context.Context, repository registry.Repo, d reg
 	return list[0], nil
 }
 
-// descriptors takes the repository's name as parameter 1.
+// descriptors takes the repository's name as parameter 1. The manifest comes
+// first: a repository may show many, of which few are asked for.
 func (q queries) descriptors(ctx context.Context, where string, args ...any) ([]registry.Descriptor, error) {
 	var list []registry.Descriptor
 	err := q.all(ctx, `SELECT m.digest, m.media_type, m.artifact_type, m.annotations, length(m.raw) FROM manifests m
-		JOIN memberships p ON p.manifest_id = m.id AND p.until_gen IS NULL
-		JOIN repositories r ON r.id = p.repository_id
-		WHERE r.name = ?1 AND r.deleted_at IS NULL`+where, args, func(rows *sql.Rows) error {
+		WHERE EXISTS (SELECT 1 FROM memberships p JOIN repositories r ON r.id = p.repository_id
+			WHERE p.manifest_id = m.id AND p.until_gen IS NULL AND r.name = ?1 AND r.deleted_at IS NULL)`+where, args, func(rows *sql.Rows) error {
 		var d registry.Descriptor
 		var annotations sql.NullString
 		if err := rows.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &annotations, &d.Size); err != nil {

@@ -1,0 +1,72 @@
+package artifacttypes
+
+import (
+	"bytes"
+	"encoding/json"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/packhouse/packhouse/registry"
+)
+
+// Entry is a line of a list: of packages, versions or files.
+type Entry struct {
+	Name   string            `json:"name"`
+	Size   *int64            `json:"size,omitempty"` // of a file, in bytes
+	Digest registry.Digest   `json:"digest,omitempty"`
+	Sums   map[string]string `json:"sums,omitempty"`
+	Files  []Entry           `json:"files,omitempty"`
+}
+
+// FileEntries are the lines of files.
+func FileEntries(files []registry.File) []Entry {
+	list := make([]Entry, len(files))
+	for i, f := range files {
+		list[i] = Entry{Name: f.Name, Size: &f.Size, Digest: f.Digest, Sums: f.Facts.Sums}
+	}
+	return list
+}
+
+// DocumentList answers with a document that is a JSON array of [Entry], as it
+// is, or as links below base for browsers.
+func DocumentList(w http.ResponseWriter, r *http.Request, v View, base, pkg, document string) error {
+	if !forBrowser(w, r) {
+		return v.Document(w, r, pkg, document)
+	}
+	body, err := v.Bytes(r.Context(), pkg, document)
+	if err != nil {
+		return err
+	}
+	var list []Entry
+	if err := json.Unmarshal(body, &list); err != nil {
+		return err
+	}
+	writePage(w, r, base, list, "/")
+	return nil
+}
+
+// WriteList is [DocumentList] for a list that is no document.
+func WriteList(w http.ResponseWriter, r *http.Request, base string, list []Entry) error {
+	if !forBrowser(w, r) {
+		return WriteJSON(w, r, http.StatusOK, list)
+	}
+	writePage(w, r, base, list, "")
+	return nil
+}
+
+func forBrowser(w http.ResponseWriter, r *http.Request) bool {
+	w.Header().Add("Vary", "Accept")
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+func writePage(w http.ResponseWriter, r *http.Request, base string, list []Entry, suffix string) {
+	var b bytes.Buffer
+	b.WriteString("<!doctype html>\n<title>" + html.EscapeString(base) + "</title>\n<base href=\"" + html.EscapeString(base) + "/\">\n")
+	for _, e := range list {
+		ref := url.URL{Path: e.Name + suffix}
+		b.WriteString(`<li><a href="` + html.EscapeString(ref.String()) + `">` + html.EscapeString(e.Name+suffix) + "</a>\n")
+	}
+	WriteBody(w, r, http.StatusOK, "text/html; charset=utf-8", b.Bytes())
+}
