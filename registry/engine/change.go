@@ -69,9 +69,17 @@ func (e *Engine) apply(ctx context.Context, tx *meta.Tx, r meta.Repository, o re
 		if err != nil {
 			return err
 		}
-		return tx.SetTag(ctx, r, tag, row.Manifest)
+		return tx.SetLabel(ctx, r, tag, row.Manifest)
 	case registry.DropLabel:
-		err := tx.CloseTag(ctx, r, registry.Tag(o.Label))
+		f, err := e.formatOf(r)
+		if err != nil {
+			return err
+		}
+		if f.Label(o.Label) != nil { // a version's tag is no label
+			err = meta.ErrNotFound
+		} else {
+			err = tx.CloseTag(ctx, r, registry.Tag(o.Label))
+		}
 		if errors.Is(err, meta.ErrNotFound) {
 			return registry.E(op, registry.ManifestUnknown, nil, "%s has no label %s", r.Package, clip(o.Label))
 		}

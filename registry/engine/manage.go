@@ -322,7 +322,11 @@ func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.
 		if err := e.restoreChildren(ctx, tx, r, p.Manifest); err != nil {
 			return err
 		}
-		if err := tx.SetTag(ctx, r, t, p.Manifest); err != nil {
+		set := tx.SetTag
+		if r.Package != "" && !registry.IsSignatureTag(t) {
+			set = tx.SetLabel
+		}
+		if err := set(ctx, r, t, p.Manifest); err != nil {
 			return err
 		}
 		return tx.NextGeneration(ctx, r)

@@ -301,7 +301,12 @@ func (e *Engine) Fragments(ctx context.Context, r registry.Repo, kind string) it
 
 // Fragment returns one version's fragment, nil if it has none.
 func (e *Engine) Fragment(ctx context.Context, r registry.Repo, kind, version string) ([]byte, error) {
-	body, err := e.meta.FragmentOf(ctx, r, kind, version)
+	feed, _, _ := e.feedOf(r)
+	tag, err := e.VersionTag(feed, version)
+	if err != nil {
+		return nil, err
+	}
+	body, err := e.meta.FragmentOf(ctx, r, kind, tag)
 	if errors.Is(err, meta.ErrNotFound) {
 		return nil, nil
 	}

@@ -43,7 +43,7 @@ func (e *Engine) putRelease(ctx context.Context, tx *meta.Tx, r meta.Repository,
 		target = row.Manifest // equal content: names stay on the edition that signatures hang on
 	}
 	for _, label := range t.labels {
-		if err := tx.SetTag(ctx, r, label, target); err != nil {
+		if err := tx.SetLabel(ctx, r, label, target); err != nil {
 			return err
 		}
 	}
@@ -127,7 +127,7 @@ func withdrawn(pkg string, row meta.Release) error {
 // grow makes manifest id the latest edition of row: tag, labels, state,
 // signature, and all that is derived.
 func (e *Engine) grow(ctx context.Context, tx *meta.Tx, r meta.Repository, row meta.Release, id int64, m registry.Descriptor, t *typed) error {
-	labels, err := tx.LabelsOf(ctx, r, row.ID, row.Tag)
+	labels, err := tx.LabelsOf(ctx, r, row.ID)
 	if err != nil {
 		return err
 	}
@@ -143,8 +143,11 @@ func (e *Engine) grow(ctx context.Context, tx *meta.Tx, r meta.Repository, row m
 		return err
 	}
 	row.Manifest, row.Updated, row.Facts = id, at, t.facts
-	for _, name := range append(labels, row.Tag) {
-		if err := tx.SetTag(ctx, r, name, id); err != nil {
+	if err := tx.SetTag(ctx, r, row.Tag, id); err != nil {
+		return err
+	}
+	for _, label := range labels {
+		if err := tx.SetLabel(ctx, r, label, id); err != nil {
 			return err
 		}
 	}

@@ -97,7 +97,7 @@ func (q queries) Package(ctx context.Context, name registry.Repo) (registry.Pack
 	p.Created, p.Updated = time.UnixMilli(created).UTC(), fromMillis(changed)
 	err = q.all(ctx, `SELECT DISTINCT t.name, l.version FROM tags t JOIN editions e ON e.manifest_id = t.manifest_id
 		JOIN releases l ON l.id = e.release_id AND l.repository_id = t.repository_id
-		WHERE t.repository_id = ? AND t.until_gen IS NULL AND t.name <> l.tag AND l.withdrawn_at IS NULL ORDER BY t.name`, []any{id}, func(rows *sql.Rows) error {
+		WHERE t.repository_id = ? AND t.label = 1 AND t.until_gen IS NULL AND l.withdrawn_at IS NULL ORDER BY t.name`, []any{id}, func(rows *sql.Rows) error {
 		var label, version string
 		err := rows.Scan(&label, &version)
 		p.Labels[label] = version
@@ -158,11 +158,12 @@ func (q queries) Fragments(ctx context.Context, name registry.Repo, kind string)
 }
 
 // FragmentOf returns one release's fragment, or ErrNotFound.
-func (q queries) FragmentOf(ctx context.Context, name registry.Repo, kind, version string) ([]byte, error) {
+func (q queries) FragmentOf(ctx context.Context, name registry.Repo, kind string, tag registry.Tag) ([]byte, error) {
 	var body []byte
-	err := q.one(ctx, `SELECT f.body FROM repositories r JOIN releases l ON l.repository_id = r.id AND l.version = ?
-		JOIN fragments f ON f.repository_id = r.id AND f.kind = ? AND f.release_id = l.id
-		WHERE r.name = ? AND r.deleted_at IS NULL`, []any{version, kind, string(name)}, &body)
+	err := q.one(ctx, `SELECT f.body FROM repositories r
+		JOIN fragments f ON f.repository_id = r.id AND f.kind = ?
+			AND f.release_id = (SELECT l.id FROM releases l WHERE l.repository_id = r.id AND l.tag = ?)
+		WHERE r.name = ? AND r.deleted_at IS NULL`, []any{kind, string(tag), string(name)}, &body)
 	return body, err
 }
 

@@ -78,7 +78,7 @@ func (q queries) Depth(ctx context.Context, r Repository, d registry.Digest) (in
 func (q queries) ManifestReferrer(ctx context.Context, r Repository, d registry.Digest) (registry.Digest, error) {
 	var parent registry.Digest
 	err := q.one(ctx, `SELECT p.digest FROM manifest_children c JOIN memberships p ON p.manifest_id = c.manifest_id
-		WHERE c.digest = ? AND p.repository_id = ? AND p.until_gen IS NULL LIMIT 1`, []any{d.String(), r.ID}, &parent)
+		WHERE c.digest = ? AND +p.repository_id = ? AND p.until_gen IS NULL LIMIT 1`, []any{d.String(), r.ID}, &parent)
 	return parent, err
 }
 
@@ -155,7 +155,7 @@ func (t *Tx) LinkManifestBlobs(ctx context.Context, r Repository, id int64) erro
 // CloseMembership makes r show d no longer, and closes every tag on it.
 func (t *Tx) CloseMembership(ctx context.Context, r Repository, d registry.Digest) error {
 	gen, at := r.Generation+1, millis(t.now)
-	_, err := t.exec(ctx, `UPDATE tags SET until_gen = ?, until_at = ? WHERE repository_id = ? AND until_gen IS NULL
+	_, err := t.exec(ctx, `UPDATE tags SET until_gen = ?, until_at = ? WHERE +repository_id = ? AND until_gen IS NULL
 		AND manifest_id IN (SELECT id FROM manifests WHERE digest = ?)`, gen, at, r.ID, d.String())
 	if err != nil {
 		return err
@@ -170,6 +170,15 @@ func (t *Tx) CloseMembership(ctx context.Context, r Repository, d registry.Diges
 // SetTag closes the tag's open period and opens one on manifest id. Setting a
 // tag to what it points to changes nothing.
 func (t *Tx) SetTag(ctx context.Context, r Repository, tag registry.Tag, id int64) error {
+	return t.setTag(ctx, r, tag, id, nil)
+}
+
+// SetLabel is SetTag for a package's tag that is no version's.
+func (t *Tx) SetLabel(ctx context.Context, r Repository, tag registry.Tag, id int64) error {
+	return t.setTag(ctx, r, tag, id, 1)
+}
+
+func (t *Tx) setTag(ctx context.Context, r Repository, tag registry.Tag, id int64, label any) error {
 	var current int64
 	switch err := t.one(ctx, `SELECT manifest_id FROM tags WHERE repository_id = ? AND name = ? AND until_gen IS NULL`, []any{r.ID, string(tag)}, &current); {
 	case errors.Is(err, ErrNotFound):
@@ -182,8 +191,8 @@ func (t *Tx) SetTag(ctx context.Context, r Repository, tag registry.Tag, id int6
 			return err
 		}
 	}
-	_, err := t.exec(ctx, `INSERT INTO tags (repository_id, name, manifest_id, from_gen, from_at) VALUES (?, ?, ?, ?, ?)`,
-		r.ID, string(tag), id, r.Generation+1, millis(t.now))
+	_, err := t.exec(ctx, `INSERT INTO tags (repository_id, name, manifest_id, from_gen, from_at, label) VALUES (?, ?, ?, ?, ?, ?)`,
+		r.ID, string(tag), id, r.Generation+1, millis(t.now), label)
 	return err
 }
 

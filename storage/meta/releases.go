@@ -61,9 +61,8 @@ func (q queries) Release(ctx context.Context, name registry.Repo, tag registry.T
 // edition of.
 func (q queries) ReleaseOf(ctx context.Context, name registry.Repo, d registry.Digest) (Release, error) {
 	return scanRelease(func(dest ...any) error {
-		return q.one(ctx, selectRelease+`JOIN repositories r ON r.id = l.repository_id JOIN editions e ON e.release_id = l.id
-			JOIN manifests m ON m.id = e.manifest_id
-			WHERE r.name = ? AND r.deleted_at IS NULL AND m.digest = ?`, []any{string(name), d.String()}, dest...)
+		return q.one(ctx, selectRelease+`JOIN repositories r ON r.id = l.repository_id
+			WHERE r.name = ? AND r.deleted_at IS NULL AND l.id IN (SELECT e.release_id FROM manifests m JOIN editions e ON e.manifest_id = m.id WHERE m.digest = ?)`, []any{string(name), d.String()}, dest...)
 	})
 }
 
@@ -276,8 +275,8 @@ func (t *Tx) AddSigningKey(ctx context.Context, k SigningKey) error {
 	return err
 }
 
-// LabelsOf lists the open tags of a release's editions other than its own.
-func (q queries) LabelsOf(ctx context.Context, r Repository, release int64, own registry.Tag) ([]registry.Tag, error) {
-	return strs[registry.Tag](q, ctx, `SELECT t.name FROM editions e JOIN tags t ON t.manifest_id = e.manifest_id
-		WHERE e.release_id = ? AND t.repository_id = ? AND t.until_gen IS NULL AND t.name <> ? ORDER BY t.name`, release, r.ID, string(own))
+// LabelsOf lists the labels that point to a release's editions.
+func (q queries) LabelsOf(ctx context.Context, r Repository, release int64) ([]registry.Tag, error) {
+	return strs[registry.Tag](q, ctx, `SELECT t.name FROM tags t WHERE t.repository_id = ? AND t.label = 1 AND t.until_gen IS NULL
+		AND EXISTS (SELECT 1 FROM editions e WHERE e.manifest_id = t.manifest_id AND e.release_id = ?) ORDER BY t.name`, r.ID, release)
 }

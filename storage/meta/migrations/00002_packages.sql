@@ -34,6 +34,10 @@ CREATE TABLE releases (
 );
 CREATE UNIQUE INDEX releases_tag ON releases (repository_id, tag);
 CREATE INDEX releases_manifest ON releases (manifest_id);
+CREATE INDEX releases_order ON releases (repository_id, id);
+
+ALTER TABLE tags ADD COLUMN label INTEGER; -- 1 for a package's tag that is no version's
+CREATE INDEX tags_label ON tags (repository_id) WHERE label = 1 AND until_gen IS NULL;
 
 CREATE TABLE editions (
     release_id  INTEGER NOT NULL REFERENCES releases (id),
