@@ -37,7 +37,7 @@ CREATE INDEX releases_manifest ON releases (manifest_id);
 CREATE INDEX releases_order ON releases (repository_id, id);
 
 ALTER TABLE tags ADD COLUMN label INTEGER; -- 1 for a package's tag that is no version's
-CREATE INDEX tags_label ON tags (repository_id) WHERE label = 1 AND until_gen IS NULL;
+CREATE INDEX tags_label ON tags (repository_id, name) WHERE label = 1 AND until_gen IS NULL;
 
 CREATE TABLE editions (
     release_id  INTEGER NOT NULL REFERENCES releases (id),
