@@ -14,10 +14,10 @@ import (
 	"github.com/packhouse/packhouse/registry"
 )
 
-// Receive stores a request's body as a file to publish, which has no name yet.
-// It returns what Stage does, MANIFEST_INVALID for a part of a file and
-// DIGEST_INVALID as [CheckSums]. The caller must discard the content.
-func Receive(r *http.Request, v View) (DraftFile, error) {
+// Receive stores a request's body as a file to publish. It returns what Stage
+// does, MANIFEST_INVALID for a part of a file and DIGEST_INVALID as
+// [CheckSums]. The caller must discard the content.
+func Receive(r *http.Request, v View, name string) (DraftFile, error) {
 	if r.Header.Get("Content-Range") != "" { // RFC 9110, section 14.5
 		return DraftFile{}, Invalid("a file is uploaded whole: send all of it, without Content-Range")
 	}
@@ -33,7 +33,7 @@ func Receive(r *http.Request, v View) (DraftFile, error) {
 		content.Discard()
 		return DraftFile{}, err
 	}
-	return DraftFile{MediaType: mediaType, Content: content}, nil
+	return DraftFile{Name: name, MediaType: mediaType, Content: content}, nil
 }
 
 // FindFile returns a release and one of its files. It returns NAME_UNKNOWN,
@@ -67,7 +67,7 @@ func Precondition(h http.Header) registry.Condition {
 }
 
 // algorithms are those of checksums, by the names of RFC 9530.
-var algorithms = []struct{ field, sum string }{ //nolint:gochecknoglobals // a table
+var algorithms = []struct{ field, sum string }{
 	{"sha-256", "sha256"}, {"sha-512", "sha512"}, {"md5", "md5"}, {"sha", "sha1"},
 }
 
@@ -123,6 +123,17 @@ func SetFile(h http.Header, f registry.File) {
 	if len(digests) > 0 {
 		h.Set("Repr-Digest", strings.Join(digests, ", "))
 	}
+}
+
+// WriteUploaded answers an upload with the [Entry] of the file: 201 Created if
+// it is new, else 200.
+func WriteUploaded(w http.ResponseWriter, r *http.Request, f registry.File, isNew bool) error {
+	status := http.StatusOK
+	if isNew {
+		status = http.StatusCreated
+	}
+	SetFile(w.Header(), f)
+	return WriteJSON(w, r, status, FileEntries([]registry.File{f})[0])
 }
 
 // byteSequence is text in hexadecimal as RFC 8941 writes bytes.

@@ -29,9 +29,9 @@ func FileEntries(files []registry.File) []Entry {
 	return list
 }
 
-// DocumentList answers with a document that is a JSON array of [Entry], as it
-// is, or as links below base for browsers.
-func DocumentList(w http.ResponseWriter, r *http.Request, v View, base, pkg, document string) error {
+// DocumentList answers with a document that is a JSON array of [Entry], of
+// package pkg, or of the feed when that is "". Browsers get it as links.
+func DocumentList(w http.ResponseWriter, r *http.Request, v View, pkg, document string) error {
 	if !forBrowser(w, r) {
 		return v.Document(w, r, pkg, document)
 	}
@@ -43,16 +43,20 @@ func DocumentList(w http.ResponseWriter, r *http.Request, v View, base, pkg, doc
 	if err := json.Unmarshal(body, &list); err != nil {
 		return err
 	}
-	writePage(w, r, base, list, "/")
+	for i := range list {
+		list[i].Name += "/"
+	}
+	writePage(w, r, v.URL(), list, pkg)
 	return nil
 }
 
-// WriteList is [DocumentList] for a list that is no document.
-func WriteList(w http.ResponseWriter, r *http.Request, base string, list []Entry) error {
+// WriteList is [DocumentList] for a list that is no document, below the given
+// segments of the feed.
+func WriteList(w http.ResponseWriter, r *http.Request, v View, list []Entry, below ...string) error {
 	if !forBrowser(w, r) {
 		return WriteJSON(w, r, http.StatusOK, list)
 	}
-	writePage(w, r, base, list, "")
+	writePage(w, r, v.URL(), list, below...)
 	return nil
 }
 
@@ -61,12 +65,17 @@ func forBrowser(w http.ResponseWriter, r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-func writePage(w http.ResponseWriter, r *http.Request, base string, list []Entry, suffix string) {
+// writePage sends links, which are relative to base and the segments below it.
+func writePage(w http.ResponseWriter, r *http.Request, base string, list []Entry, below ...string) {
+	for _, segment := range below {
+		base += "/" + url.PathEscape(segment)
+	}
+	base = html.EscapeString(strings.TrimRight(base, "/") + "/")
 	var b bytes.Buffer
-	b.WriteString("<!doctype html>\n<title>" + html.EscapeString(base) + "</title>\n<base href=\"" + html.EscapeString(base) + "/\">\n")
+	b.WriteString("<!doctype html>\n<title>" + base + "</title>\n<base href=\"" + base + "\">\n")
 	for _, e := range list {
-		ref := url.URL{Path: e.Name + suffix}
-		b.WriteString(`<li><a href="` + html.EscapeString(ref.String()) + `">` + html.EscapeString(e.Name+suffix) + "</a>\n")
+		ref := url.URL{Path: e.Name}
+		b.WriteString(`<li><a href="` + html.EscapeString(ref.String()) + `">` + html.EscapeString(e.Name) + "</a>\n")
 	}
 	WriteBody(w, r, http.StatusOK, "text/html; charset=utf-8", b.Bytes())
 }

@@ -44,6 +44,9 @@ type compiled struct {
 
 type segment struct{ prefix, name, suffix string }
 
+// maxSegments bounds a pattern.
+const maxSegments = 12
+
 // NewRouter compiles the routes of f.
 func NewRouter(f Format) (*Router, error) {
 	r := &Router{info: f.Info()}
@@ -67,6 +70,9 @@ func NewRouter(f Format) (*Router, error) {
 			}
 			c.segments = append(c.segments, segment{prefix, name, suffix})
 		}
+		if len(c.segments) >= maxSegments {
+			return nil, fmt.Errorf("%s: pattern %q has too many segments", r.info.Name, route.Pattern)
+		}
 		r.routes = append(r.routes, c)
 	}
 	return r, nil
@@ -88,12 +94,10 @@ func (r *Router) Routes() []Route {
 func (r *Router) Match(req *http.Request, path string, api bool) (route Route, index int, err error) {
 	const op = "artifacttypes.Match"
 	var allowed Methods
-	for i, c := range r.routes {
-		if c.API != api {
-			continue
-		}
-		values, ok := c.match(path)
-		if !ok {
+	var values [maxSegments]string // on the stack: many routes are tried
+	for i := range r.routes {
+		c := &r.routes[i]
+		if c.API != api || !c.match(path, &values) {
 			continue
 		}
 		if c.Method != req.Method && (c.Method != http.MethodGet || req.Method != http.MethodHead) {
@@ -116,14 +120,13 @@ func (r *Router) Match(req *http.Request, path string, api bool) (route Route, i
 	return Route{}, -1, registry.E(op, registry.NameUnknown, nil, "nothing is at this URL of the %s feed", r.info.Title)
 }
 
-// match returns the value of each segment's name, and of the rest.
-func (c *compiled) match(path string) ([]string, bool) {
-	values := make([]string, 0, 4)
+// match finds the value of each segment's name, and of the rest.
+func (c *compiled) match(path string, values *[maxSegments]string) bool {
 	rest := path[1:]
 	for i, s := range c.segments {
 		if i > 0 {
 			if rest == "" || rest[0] != '/' {
-				return nil, false
+				return false
 			}
 			rest = rest[1:]
 		}
@@ -131,25 +134,24 @@ func (c *compiled) match(path string) ([]string, bool) {
 		if end < 0 {
 			end = len(rest)
 		}
-		part := rest[:end]
-		rest = rest[end:]
-		value, ok := s.match(part)
-		if !ok {
-			return nil, false
+		var ok bool
+		if values[i], ok = s.match(rest[:end]); !ok {
+			return false
 		}
-		values = append(values, value)
+		rest = rest[end:]
 	}
 	if c.rest == "" {
-		return values, rest == ""
+		return rest == ""
 	}
 	if len(c.segments) > 0 {
 		if rest == "" || rest[0] != '/' {
-			return nil, false
+			return false
 		}
 		rest = rest[1:]
 	}
 	value, err := url.PathUnescape(rest)
-	return append(values, value), err == nil && value != ""
+	values[len(c.segments)] = value
+	return err == nil && value != "" && !strings.Contains(value, "\x00")
 }
 
 func (s segment) match(part string) (string, bool) {

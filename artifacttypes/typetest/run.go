@@ -289,7 +289,7 @@ func (s Suite) ranges(t *testing.T) {
 func (s Suite) concurrent(t *testing.T) {
 	t.Helper()
 	p := Open(t, s.Format)
-	const publishers = 8
+	const publishers = 32 // of each content
 	var won [2]atomic.Int32
 	var wait sync.WaitGroup
 	for i := range 2 * publishers {

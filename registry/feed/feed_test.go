@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -229,6 +230,25 @@ func TestReleasesGrowAndNeverChange(t *testing.T) {
 	delete(files, "a.txt")
 	_, err = p.push("acme/toy/bear", nil, files, "1.0")
 	wantCode(t, err, registry.VersionExists)
+}
+
+// TestAllPublishersOfDifferentFilesWin fails without the comparison of the
+// release's manifest in the commit: files vanish.
+func TestAllPublishersOfDifferentFilesWin(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	const publishers = 64
+	var wait sync.WaitGroup
+	for i := range publishers {
+		wait.Go(func() {
+			p.want(http.StatusCreated, "PUT", fmt.Sprintf("/acme/toy/bear/1.0/%d.txt", i), fmt.Sprintf("bear 1.0\n%d", i))
+		})
+	}
+	wait.Wait()
+	rel, err := p.Release(t.Context(), "acme/toy/bear", "1.0")
+	if err != nil || len(rel.Files) != publishers {
+		t.Errorf("%d files, %v, want %d", len(rel.Files), err, publishers)
+	}
 }
 
 func TestWithdrawnVersionsLeaveTombstones(t *testing.T) {
