@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -256,7 +257,7 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 	}
 	published := before.Published
 	if before.ID == 0 {
-		published = e.meta.Now().UTC()
+		published = e.meta.Now().UTC().Truncate(time.Millisecond) // as rows and the annotation keep it
 	}
 	maps.Copy(m.Annotations, env.Annotations)
 	maps.Copy(m.Annotations, p.annotations())
@@ -286,7 +287,7 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 	if int64(len(raw)) > e.cfg.Limits.Manifest {
 		return nil, registry.E("engine.Publish", registry.TooLarge, nil, "a release with %d files needs a manifest of %d bytes, the limit is %d", len(files), len(raw), e.cfg.Limits.Manifest)
 	}
-	t := &typed{format: p.f, feed: p.feed, artifactType: env.ArtifactType, facts: facts, files: files, fresh: fresh, tag: p.tag, named: true, state: p.draft.State}
+	t := &typed{format: p.f, feed: p.feed, artifactType: env.ArtifactType, facts: facts, files: files, fresh: fresh, tag: p.tag, named: true, state: p.draft.State, published: published}
 	if t.artifactType == "" {
 		t.artifactType = env.ConfigType
 	}
