@@ -33,6 +33,9 @@ func (e *Engine) Change(ctx context.Context, r registry.Repo, ops ...registry.Op
 				return err
 			}
 		}
+		if err := tx.Touch(ctx, repo); err != nil { // whatever it was
+			return err
+		}
 		return tx.NextGeneration(ctx, repo)
 	}))
 }
@@ -69,7 +72,8 @@ func (e *Engine) apply(ctx context.Context, tx *meta.Tx, r meta.Repository, o re
 		if err != nil {
 			return err
 		}
-		return tx.SetLabel(ctx, r, tag, row.Manifest)
+		_, err = tx.SetLabel(ctx, r, tag, row.Manifest)
+		return err
 	case registry.DropLabel:
 		f, err := e.formatOf(r)
 		if err != nil {
@@ -139,6 +143,9 @@ func (e *Engine) withdraw(ctx context.Context, tx *meta.Tx, r meta.Repository, r
 			return err
 		}
 	}
+	if err := tx.Touch(ctx, r); err != nil {
+		return err
+	}
 	return tx.WithdrawRelease(ctx, row.ID, reason)
 }
 
@@ -177,6 +184,9 @@ func (e *Engine) restoreVersion(ctx context.Context, tx *meta.Tx, r meta.Reposit
 		}
 	}
 	if err := tx.ReviveRelease(ctx, row.ID); err != nil {
+		return err
+	}
+	if err := tx.Touch(ctx, r); err != nil {
 		return err
 	}
 	if err := tx.SetTag(ctx, r, tag, row.Manifest); err != nil {

@@ -29,6 +29,9 @@ func (e *Engine) DeleteTag(ctx context.Context, name registry.Repo, t registry.T
 		case !errors.Is(err, meta.ErrNotFound):
 			return err
 		}
+		if err := tx.Touch(ctx, r); err != nil {
+			return err
+		}
 		return tx.CloseTag(ctx, r, t)
 	})
 }

@@ -322,11 +322,15 @@ func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.
 		if err := e.restoreChildren(ctx, tx, r, p.Manifest); err != nil {
 			return err
 		}
-		set := tx.SetTag
 		if r.Package != "" && !registry.IsSignatureTag(t) {
-			set = tx.SetLabel
+			if err := tx.Touch(ctx, r); err != nil {
+				return err
+			}
+			_, err = tx.SetLabel(ctx, r, t, p.Manifest)
+		} else {
+			err = tx.SetTag(ctx, r, t, p.Manifest)
 		}
-		if err := set(ctx, r, t, p.Manifest); err != nil {
+		if err != nil {
 			return err
 		}
 		return tx.NextGeneration(ctx, r)

@@ -34,6 +34,9 @@ func (e *Engine) putRelease(ctx context.Context, tx *meta.Tx, r meta.Repository,
 		return err
 	}
 	if grown {
+		if err := tx.Touch(ctx, r); err != nil {
+			return err
+		}
 		if err := e.grow(ctx, tx, r, row, id, m, t); err != nil {
 			return err
 		}
@@ -43,7 +46,11 @@ func (e *Engine) putRelease(ctx context.Context, tx *meta.Tx, r meta.Repository,
 		target = row.Manifest // equal content: names stay on the edition that signatures hang on
 	}
 	for _, label := range t.labels {
-		if err := tx.SetLabel(ctx, r, label, target); err != nil {
+		moved, err := tx.SetLabel(ctx, r, label, target)
+		if err == nil && moved {
+			err = tx.Touch(ctx, r)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -147,7 +154,7 @@ func (e *Engine) grow(ctx context.Context, tx *meta.Tx, r meta.Repository, row m
 		return err
 	}
 	for _, label := range labels {
-		if err := tx.SetLabel(ctx, r, label, id); err != nil {
+		if _, err := tx.SetLabel(ctx, r, label, id); err != nil {
 			return err
 		}
 	}

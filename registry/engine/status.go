@@ -74,6 +74,9 @@ func (e *Engine) putStatus(ctx context.Context, tx *meta.Tx, r meta.Repository, 
 	if row, err = e.takeStatus(ctx, tx, r, row, m.Descriptor); err != nil || row.StatusCount == before {
 		return err
 	}
+	if err := tx.Touch(ctx, r); err != nil {
+		return err
+	}
 	return e.rerender(ctx, tx, r, row)
 }
 

@@ -53,6 +53,12 @@ func (t *Tx) SetPackage(ctx context.Context, r Repository, f registry.Feed, pkg 
 	return err
 }
 
+// Touch notes that what a package's clients see changed now.
+func (t *Tx) Touch(ctx context.Context, r Repository) error {
+	_, err := t.exec(ctx, `UPDATE repositories SET changed_at = ? WHERE id = ?`, millis(t.now), r.ID)
+	return err
+}
+
 // SetTerms stores what a search looks at.
 func (t *Tx) SetTerms(ctx context.Context, r Repository, terms string) error {
 	_, err := t.exec(ctx, `UPDATE repositories SET terms = ? WHERE id = ?`, terms, r.ID)
@@ -89,7 +95,7 @@ func (q queries) Package(ctx context.Context, name registry.Repo) (registry.Pack
 	p := registry.Package{Repo: name, Labels: map[string]string{}}
 	var id, created int64
 	var changed sql.NullInt64
-	err := q.one(ctx, `SELECT r.id, r.package, r.generation, r.created_at, r.changed_at FROM repositories r WHERE r.name = ? AND `+livePackage,
+	err := q.one(ctx, `SELECT r.id, r.package, r.generation, (SELECT min(f.published_at) FROM releases f WHERE f.repository_id = r.id), r.changed_at FROM repositories r WHERE r.name = ? AND `+livePackage,
 		[]any{string(name)}, &id, &p.Name, &p.Generation, &created, &changed)
 	if err != nil {
 		return p, err

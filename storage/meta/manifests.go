@@ -170,30 +170,32 @@ func (t *Tx) CloseMembership(ctx context.Context, r Repository, d registry.Diges
 // SetTag closes the tag's open period and opens one on manifest id. Setting a
 // tag to what it points to changes nothing.
 func (t *Tx) SetTag(ctx context.Context, r Repository, tag registry.Tag, id int64) error {
-	return t.setTag(ctx, r, tag, id, nil)
+	_, err := t.setTag(ctx, r, tag, id, nil)
+	return err
 }
 
-// SetLabel is SetTag for a package's tag that is no version's.
-func (t *Tx) SetLabel(ctx context.Context, r Repository, tag registry.Tag, id int64) error {
+// SetLabel is SetTag for a package's tag that is no version's, and tells
+// whether it moved.
+func (t *Tx) SetLabel(ctx context.Context, r Repository, tag registry.Tag, id int64) (moved bool, err error) {
 	return t.setTag(ctx, r, tag, id, 1)
 }
 
-func (t *Tx) setTag(ctx context.Context, r Repository, tag registry.Tag, id int64, label any) error {
+func (t *Tx) setTag(ctx context.Context, r Repository, tag registry.Tag, id int64, label any) (moved bool, err error) {
 	var current int64
 	switch err := t.one(ctx, `SELECT manifest_id FROM tags WHERE repository_id = ? AND name = ? AND until_gen IS NULL`, []any{r.ID, string(tag)}, &current); {
 	case errors.Is(err, ErrNotFound):
 	case err != nil:
-		return err
+		return false, err
 	case current == id:
-		return nil
+		return false, nil
 	default:
 		if err := t.CloseTag(ctx, r, tag); err != nil {
-			return err
+			return false, err
 		}
 	}
-	_, err := t.exec(ctx, `INSERT INTO tags (repository_id, name, manifest_id, from_gen, from_at, label) VALUES (?, ?, ?, ?, ?, ?)`,
+	_, err = t.exec(ctx, `INSERT INTO tags (repository_id, name, manifest_id, from_gen, from_at, label) VALUES (?, ?, ?, ?, ?, ?)`,
 		r.ID, string(tag), id, r.Generation+1, millis(t.now), label)
-	return err
+	return err == nil, err
 }
 
 // CloseTag ends the tag's open period. It returns ErrNotFound.

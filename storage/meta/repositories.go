@@ -160,7 +160,7 @@ func (t *Tx) ensureNamespace(ctx context.Context, name string) (int64, error) {
 // NextGeneration counts one change of a repository. It is the last statement
 // of a change, since it is the row that writers meet on.
 func (t *Tx) NextGeneration(ctx context.Context, r Repository) error {
-	_, err := t.exec(ctx, `UPDATE repositories SET generation = generation + 1, changed_at = ? WHERE id = ?`, millis(t.now), r.ID)
+	_, err := t.exec(ctx, `UPDATE repositories SET generation = generation + 1 WHERE id = ?`, r.ID)
 	return err
 }
 

@@ -10,7 +10,7 @@ CREATE TABLE feeds (
     UNIQUE (namespace_id, format)
 );
 
-ALTER TABLE repositories ADD COLUMN changed_at INTEGER; -- with the generation
+ALTER TABLE repositories ADD COLUMN changed_at INTEGER; -- the last change of what a package's clients see
 ALTER TABLE repositories ADD COLUMN feed_id INTEGER REFERENCES feeds (id);
 ALTER TABLE repositories ADD COLUMN package TEXT;   -- native name; NULL until a release came
 ALTER TABLE repositories ADD COLUMN bucket INTEGER; -- which part of its feed's documents it is in

@@ -1,0 +1,162 @@
+package npm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/packhouse/packhouse/artifacttypes"
+	"github.com/packhouse/packhouse/registry"
+)
+
+const (
+	maxWhy         = 4096 // bytes of a deprecation
+	maxMaintainers = 100
+)
+
+// checkRevision refuses a change that was made to a document that is not the
+// present one any more: what came in between would be undone. "" is no revision.
+func checkRevision(ctx context.Context, v artifacttypes.View, name, rev string) error {
+	if rev == "" {
+		return nil
+	}
+	doc, err := v.Bytes(ctx, name, full)
+	if err != nil {
+		return absent(name, err)
+	}
+	if last := bytes.LastIndex(doc, []byte(`"`+revisionKey+`":`)); last >= 0 {
+		if o, ok := fields(append([]byte("{"), doc[last:]...)); ok {
+			if now, _ := text(o.get(revisionKey)); now == rev {
+				return nil
+			}
+		}
+	}
+	return registry.E("npm.checkRevision", registry.Conflict, nil, "%s was changed in the meantime: run the command again", name)
+}
+
+// apply makes changes that clients see.
+func apply(ctx context.Context, v artifacttypes.View, name string, ops ...registry.Op) error {
+	return v.Change(ctx, name, append(ops, registry.SetState{Key: stateModified, Value: stamp(v.Now())})...)
+}
+
+// change takes from the document that a client sends back, which is a whole
+// packument, what a client may change in it: the deprecations; or the stars,
+// or the maintainers.
+func change(ctx context.Context, v artifacttypes.View, name string, body object) error {
+	if _, err := v.Package(ctx, name); err != nil {
+		return absent(name, err)
+	}
+	rev, _ := text(body.get(revisionKey))
+	err := checkRevision(ctx, v, name, rev)
+	var ops []registry.Op
+	switch {
+	case err != nil:
+	case body.get("versions") != nil:
+		ops, err = deprecations(ctx, v, name, body)
+	case body.get("maintainers") != nil:
+		ops, err = owners(body)
+	case body.get("users") != nil:
+		ops = stars(body)
+	default:
+		err = artifacttypes.Invalid("the request has neither a tarball nor versions, maintainers or users to change")
+	}
+	if err != nil || len(ops) == 0 {
+		return err
+	}
+	return apply(ctx, v, name, ops...)
+}
+
+// deprecations are those that differ from what is there. The empty text takes
+// a deprecation back; a version that says nothing of it stays as it is.
+func deprecations(ctx context.Context, v artifacttypes.View, name string, body object) ([]registry.Op, error) {
+	versions, _ := fields(body.get("versions"))
+	var ops []registry.Op
+	for _, m := range versions {
+		described, _ := fields(m.Value)
+		said := described.get("deprecated")
+		if said == nil {
+			continue
+		}
+		why, ok := text(said)
+		if !ok && !empty(said) {
+			return nil, artifacttypes.Invalid("the deprecation of version %s is not a text", clip(m.Key))
+		}
+		if len(why) > maxWhy {
+			return nil, artifacttypes.Invalid("the deprecation of version %s is longer than %d bytes", clip(m.Key), maxWhy)
+		}
+		version, err := canonical(m.Key)
+		if err != nil {
+			return nil, err
+		}
+		rel, err := v.Release(ctx, name, version)
+		if errors.Is(err, registry.ManifestUnknown) {
+			continue // unpublished since the client looked
+		}
+		if err != nil {
+			return nil, err
+		}
+		if rel.State[stateDeprecated] != why {
+			ops = append(ops, registry.SetState{Version: version, Key: stateDeprecated, Value: why})
+		}
+	}
+	return ops, nil
+}
+
+// owners are whom a package's documents name as maintainers. The names grant
+// nothing.
+func owners(body object) ([]registry.Op, error) {
+	type person struct {
+		Name  string `json:"name"`
+		Email string `json:"email"`
+	}
+	var list []person
+	if err := json.Unmarshal(body.get("maintainers"), &list); err != nil || len(list) == 0 || len(list) > maxMaintainers {
+		return nil, artifacttypes.Invalid("want 1 to %d maintainers, each with a name and an email", maxMaintainers)
+	}
+	for _, one := range list {
+		if one.Name == "" || len(one.Name) > maxName || len(one.Email) > maxName {
+			return nil, artifacttypes.Invalid("a maintainer needs a name, of at most %d bytes", maxName)
+		}
+	}
+	return []registry.Op{registry.SetState{Key: stateMaintainers, Value: string(encode(list))}}, nil
+}
+
+// stars are the caller's own.
+func stars(body object) []registry.Op {
+	users, _ := fields(body.get("users"))
+	value := ""
+	if string(users.get(anonymous)) == "true" {
+		value = string(encode(map[string]bool{anonymous: true}))
+	}
+	return []registry.Op{registry.SetState{Key: stateUsers, Value: value}}
+}
+
+// putRevision answers the PUT of a document over a revision of it: without
+// some of its versions to unpublish them, or with other maintainers.
+func putRevision(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error {
+	name, err := packageName(r)
+	if err != nil {
+		return notFound(err)
+	}
+	b, err := receive(r, v)
+	if err != nil {
+		return err
+	}
+	defer b.discard()
+	if b.tarball != nil {
+		return artifacttypes.Invalid("a tarball is published to the package's own URL, without -rev")
+	}
+	if b.get("versions") == nil {
+		err = change(r.Context(), v, name, b.object)
+	} else if n, e := unpublishMissing(r.Context(), v, name, r.PathValue("rev"), b.object); e != nil {
+		err = e
+	} else if n == 0 && b.get("users") != nil { // pnpm stars by the whole document
+		err = apply(r.Context(), v, name, stars(b.object)...)
+	}
+	if err != nil {
+		return err
+	}
+	return changed(w, r, name)
+}
