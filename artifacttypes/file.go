@@ -22,7 +22,7 @@ func Receive(r *http.Request, v View, name string) (DraftFile, error) {
 		return DraftFile{}, Invalid("a file is uploaded whole: send all of it, without Content-Range")
 	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || !strings.Contains(mediaType, "/") {
+	if err != nil || !strings.Contains(mediaType, "/") || isOCI(mediaType) {
 		mediaType = "application/octet-stream"
 	}
 	content, err := v.Stage(r.Context(), r.Body)
@@ -34,6 +34,12 @@ func Receive(r *http.Request, v View, name string) (DraftFile, error) {
 		return DraftFile{}, err
 	}
 	return DraftFile{Name: name, MediaType: mediaType, Content: content}, nil
+}
+
+// isOCI tells whether a type means something to OCI: a layer that is said to be
+// of an image, or to be kept elsewhere, would be treated as such.
+func isOCI(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "application/vnd.oci.") || strings.HasPrefix(mediaType, "application/vnd.docker.")
 }
 
 // FindFile returns a release and one of its files. It returns NAME_UNKNOWN,

@@ -41,6 +41,7 @@ func send(t *testing.T, p *typetest.Place, method, path, body string, header ...
 		r.Header.Add(header[i], header[i+1])
 	}
 	res := p.Do(r)
+	defer func() { _ = res.Body.Close() }() // it is read to its end
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -170,6 +171,25 @@ func TestDownload(t *testing.T) {
 	}
 	send(t, p, http.MethodGet, path, "", "If-None-Match", etag).want(t, http.StatusNotModified)
 	send(t, p, http.MethodGet, "/tool/1.0/none", "").want(t, http.StatusNotFound)
+}
+
+// A type that would make the file an image's layer is not taken.
+func TestMediaType(t *testing.T) {
+	t.Parallel()
+	p := typetest.Open(t, Format{})
+	for i, tt := range []struct{ sent, want string }{
+		{"", "application/octet-stream"},
+		{"Text/Plain; charset=utf-8", "text/plain"},
+		{"nonsense", "application/octet-stream"},
+		{"a/b;;", "application/octet-stream"},
+		{"application/vnd.oci.image.layer.nondistributable.v1.tar", "application/octet-stream"},
+	} {
+		path := fmt.Sprintf("/tool/1.%d/x", i)
+		send(t, p, http.MethodPut, path, content, "Content-Type", tt.sent).want(t, http.StatusCreated)
+		if got := send(t, p, http.MethodGet, path, "").header.Get("Content-Type"); got != tt.want {
+			t.Errorf("%q: Content-Type %q, want %q", tt.sent, got, tt.want)
+		}
+	}
 }
 
 func TestUploadAgain(t *testing.T) {

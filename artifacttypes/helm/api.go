@@ -33,9 +33,10 @@ func listCharts(w http.ResponseWriter, r *http.Request, v artifacttypes.View) er
 		return err
 	}
 	limit = min(limit, most)
+	ctx := r.Context()
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for name, err := range v.Packages(r.Context(), "") {
+	for name, err := range v.Packages(ctx, "") {
 		if err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func listCharts(w http.ResponseWriter, r *http.Request, v artifacttypes.View) er
 			break
 		}
 		limit--
-		versions, err := v.Bytes(r.Context(), name, versionsDocument)
+		versions, err := v.Bytes(ctx, name, versionsDocument)
 		if errors.Is(err, registry.NameUnknown) {
 			continue // withdrawn meanwhile
 		}

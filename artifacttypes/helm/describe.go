@@ -114,9 +114,9 @@ func agree(chart *metadata, prov *provenance, sum string) error {
 
 // checkAnnotations refuses a manifest that says it is another chart.
 func checkAnnotations(a registry.Artifact, chart *metadata) error {
-	for key, is := range map[string]string{registry.AnnotationName: chart.Name, ocispec.AnnotationVersion: chart.Version} {
-		if said := a.Annotations[key]; said != "" && said != is {
-			return artifacttypes.Invalid("the annotation %s is %.80q, the chart is %s %s", key, said, chart.Name, chart.Version)
+	for _, says := range []struct{ key, is string }{{registry.AnnotationName, chart.Name}, {ocispec.AnnotationVersion, chart.Version}} {
+		if said := a.Annotations[says.key]; said != "" && said != says.is {
+			return artifacttypes.Invalid("the annotation %s is %.80q, the chart is %s %s", says.key, said, chart.Name, chart.Version)
 		}
 	}
 	return nil

@@ -18,9 +18,13 @@ func (Format) Envelope(f registry.Facts, _ []registry.File) artifacttypes.Envelo
 	var native facts
 	var m metadata
 	if json.Unmarshal(f.Native, &native) != nil || json.Unmarshal(native.Chart, &m) != nil {
-		return artifacttypes.Envelope{ConfigType: configType, Config: []byte("{}")} // Describe wrote it: cannot be
+		m = metadata{Name: f.Package, Version: f.Version} // Describe wrote it: cannot be
 	}
-	e := artifacttypes.Envelope{ConfigType: configType, Config: native.Chart, Annotations: annotations(&m)}
+	config, err := json.Marshal(m) // in Helm's order, however it was stored
+	if err != nil {
+		config = []byte("{}")
+	}
+	e := artifacttypes.Envelope{ConfigType: configType, Config: config, Annotations: annotations(&m)}
 	if native.Own {
 		e.ArtifactType, e.ConfigType = ownType, ownConfigType
 		e.Annotations[registry.AnnotationFormat] = "helm"

@@ -45,9 +45,9 @@ func splits(file string) (list []place) {
 }
 
 // archiveOf finds a release's archive.
-func archiveOf(r *registry.Release) (registry.File, bool) { return fileOf(r, `{"chart":`) }
+func archiveOf(r *registry.Release) (registry.File, bool) { return fileOf(r, `{"chart"`) }
 
-func provenanceOf(r *registry.Release) (registry.File, bool) { return fileOf(r, `{"provenance":`) }
+func provenanceOf(r *registry.Release) (registry.File, bool) { return fileOf(r, `{"provenance"`) }
 
 // fileOf finds a file by how its facts begin, see [fileFacts]: they may be long.
 func fileOf(r *registry.Release, prefix string) (registry.File, bool) {

@@ -83,8 +83,8 @@ func (Format) Tag(version string) (registry.Tag, error) {
 
 // Label takes words, which Helm's clients do not look at. See [artifacttypes.Format].
 func (Format) Label(label string) error {
-	if first := label[0] | ' '; first < 'a' || first > 'z' {
-		return artifacttypes.Invalid("%s is neither a chart's version nor a label: those start with a letter", label)
+	if label == "" || (label[0]|' ') < 'a' || (label[0]|' ') > 'z' {
+		return artifacttypes.Invalid("%q is neither a chart's version nor a label: those start with a letter", label)
 	}
 	if _, err := semver.NewVersion(strings.ReplaceAll(label, "_", "+")); err == nil || strings.HasPrefix(label, "v--") {
 		return artifacttypes.Invalid("%s cannot be a label, since it could be a chart's version", label)

@@ -2,11 +2,13 @@ package helm
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/packhouse/packhouse/registry"
 	"pgregory.net/rapid"
+
+	"github.com/packhouse/packhouse/registry"
 )
 
 func TestNames(t *testing.T) {
@@ -35,7 +37,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("Label(%q): %v", label, err)
 		}
 	}
-	for _, label := range []string{"1.2.3", "1.2.3_b4", "v1", "v1.2.3_b4", "1.2.3x", "_a", "v--" + strings.Repeat("0", 40)} {
+	for _, label := range []string{"", "1.2.3", "1.2.3_b4", "v1", "v1.2.3_b4", "1.2.3x", "_a", "v--" + strings.Repeat("0", 40)} {
 		if err := (Format{}).Label(label); !errors.Is(err, registry.ManifestInvalid) {
 			t.Errorf("Label(%q) gives %v, want MANIFEST_INVALID", label, err)
 		}
@@ -82,12 +84,8 @@ func TestSplitsAreComplete(t *testing.T) {
 		if checkVersion(version) != nil {
 			return
 		}
-		list := splits(fileName(name, version))
-		for _, p := range list {
-			if p == (place{name, version}) {
-				return
-			}
+		if list := splits(fileName(name, version)); !slices.Contains(list, place{name, version}) {
+			t.Errorf("%s %s is not among %v", name, version, list)
 		}
-		t.Errorf("%s %s is not among %v", name, version, list)
 	})
 }

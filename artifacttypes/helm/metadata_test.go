@@ -118,7 +118,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"merge", "a: &a {name: other}\n" + head + "<<: *a\n", "Chart.yaml: line 5: merge keys (<<) are not supported: write out what they bring"},
 		{"tag", head + "description: !!binary aGk=\n", "Chart.yaml: line 4: the tag !!binary is not supported"},
 		{"key of a list", head + "[a]: b\n", "Chart.yaml: line 4: a key is no text"},
-		{"key of nothing", head + "~: b\n", "Chart.yaml: line 4: a key is empty"},
+		{"key of nothing", head + "~: b\n", "Chart.yaml: line 4: a key is empty or no text"},
 		{"long key", head + strings.Repeat("k", 257) + ": b\n", "Chart.yaml: line 4: a key has more than 256 bytes, or characters that cannot be printed"},
 		{"infinite", head + "dependencies: [{name: a, import-values: [.inf]}]\n", "Chart.yaml has a number that JSON cannot hold"},
 		{"deep", head + "x: " + strings.Repeat("[", 70) + strings.Repeat("]", 70) + "\n", "Chart.yaml: line 4: it is nested more than 64 deep"},

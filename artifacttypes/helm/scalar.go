@@ -74,3 +74,21 @@ func textOf(v any) (string, bool) {
 	}
 	return "", false
 }
+
+// keyOf is how a scalar reads as a key.
+func keyOf(v any) (string, bool) {
+	switch v := v.(type) {
+	case uint64: // Helm takes none as large
+		return "", false
+	case float64:
+		switch {
+		case math.IsInf(v, 1):
+			return ".inf", true
+		case math.IsInf(v, -1):
+			return "-.inf", true
+		case math.IsNaN(v):
+			return ".nan", true
+		}
+	}
+	return textOf(v)
+}

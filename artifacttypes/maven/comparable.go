@@ -140,7 +140,7 @@ func (i item) compare(o item) int {
 // pad fills list up to n with items that are not there.
 func pad(list []item, n int) []item {
 	for len(list) < n {
-		list = append(list[:len(list):len(list)], item{})
+		list = append(slices.Clip(list), item{})
 	}
 	return list
 }

@@ -1,6 +1,9 @@
 package maven
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // versionParser builds the tree of lists, of which each but the first is the
 // last item of the one before.
@@ -23,8 +26,7 @@ func (p *versionParser) empty() bool { return len(p.lists[len(p.lists)-1]) == 0 
 // end: 1.0.0 is 1, 1-ga is 1.
 func (p *versionParser) close() item {
 	var inner *item
-	for i := len(p.lists) - 1; i >= 0; i-- {
-		list := p.lists[i]
+	for _, list := range slices.Backward(p.lists) {
 		if inner != nil {
 			list = append(list, *inner)
 		}
@@ -36,14 +38,15 @@ func (p *versionParser) close() item {
 // normalize removes the null items that end list, and those before the lists
 // that end it.
 func normalize(list []item) []item {
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].isNull() {
-			list = append(list[:i], list[i+1:]...)
-		} else if list[i].kind != listItem {
+	kept := list
+	for i, one := range slices.Backward(list) {
+		if one.isNull() {
+			kept = slices.Delete(kept, i, i+1)
+		} else if one.kind != listItem {
 			break
 		}
 	}
-	return list
+	return kept
 }
 
 // parseVersion reads any string: "." separates items, "-" opens a list, and so

@@ -22,6 +22,10 @@ func (c coords) pkg() string { return c.Group + ":" + c.Artifact }
 // stem is what the names of the release's files start with.
 func (c coords) stem() string { return c.Artifact + "-" + c.Version }
 
+func (c coords) legal() bool {
+	return checkPackage(c.Group, c.Artifact) == nil && checkVersion(c.Version) == nil
+}
+
 func splitPackage(pkg string) (group, artifact string, err error) {
 	group, artifact, ok := strings.Cut(pkg, ":")
 	if !ok {

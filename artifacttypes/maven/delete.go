@@ -3,7 +3,6 @@ package maven
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/packhouse/packhouse/artifacttypes"
@@ -46,14 +45,12 @@ func remove(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error 
 	if len(versions) == 0 {
 		return notFound(p)
 	}
-	for some := range slices.Chunk(versions, 100) {
-		ops := make([]registry.Op, len(some))
-		for i, version := range some {
-			ops[i] = registry.WithdrawVersion{Version: version}
-		}
-		if err := v.Change(r.Context(), c.pkg(), ops...); err != nil {
-			return err
-		}
+	ops := make([]registry.Op, len(versions))
+	for i, version := range versions {
+		ops[i] = registry.WithdrawVersion{Version: version}
+	}
+	if err := v.Change(r.Context(), c.pkg(), ops...); err != nil {
+		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -5,24 +5,21 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/packhouse/packhouse/artifacttypes"
 	"github.com/packhouse/packhouse/registry"
 )
 
 const (
-	fragment          = "release"
 	documentMetadata  = "metadata"  // maven-metadata.xml of an artifact
 	documentSnapshots = "snapshots" // the builds of all its snapshots, a [snapshots] as JSON
 	documentPlugins   = "plugins"   // all plug-ins of the feed, a [pluginEntry] a line
-)
 
-// part is a release's fragment.
-type part struct {
-	Files  []string `json:"f,omitempty"` // of a snapshot's build: suffixes
-	Plugin *plugin  `json:"p,omitempty"`
-}
+	// A release has those fragments that say something of it.
+	fragmentVersion = "version" // a byte: the version is all there is to say
+	fragmentBuild   = "build"   // of a snapshot's build: the suffixes of its files, as JSON
+	fragmentPlugin  = "plugin"  // a [plugin] as JSON
+)
 
 // snapshots are a package's snapshots by their versions.
 type snapshots map[string]*snapshotBuilds
@@ -43,73 +40,69 @@ type pluginEntry struct {
 }
 
 // Fragment implements [artifacttypes.Format].
-func (Format) Fragment(_ string, r *registry.Release, w *bytes.Buffer) error {
-	p := part{Plugin: nativeOf(r).Plugin}
-	if _, ok := parseBuild(r.Version); ok {
+func (Format) Fragment(kind string, r *registry.Release, w *bytes.Buffer) error {
+	switch kind {
+	case fragmentBuild:
+		if _, ok := parseBuild(r.Version); !ok {
+			return nil
+		}
 		files, err := filesOf(r)
 		if err != nil {
 			return err
 		}
-		p.Files = files.suffixes()
+		return writeJSON(w, files.suffixes())
+	case fragmentPlugin:
+		if p := nativeOf(r).Plugin; p != nil {
+			return writeJSON(w, p)
+		}
+		return nil
 	}
-	body, err := json.Marshal(p)
-	w.Write(body)
+	return w.WriteByte('v')
+}
+
+func writeJSON(w io.Writer, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(body, '\n'))
 	return err
 }
 
 // Compose implements [artifacttypes.Format].
 func (Format) Compose(document string, p *registry.Package, from artifacttypes.Fragments, w io.Writer) error {
-	releases, err := collect(from)
-	if err != nil || len(releases) == 0 {
-		return err
-	}
 	group, artifact, err := splitPackage(p.Name)
 	if err != nil {
 		return err
 	}
 	switch document {
 	case documentSnapshots:
-		return json.NewEncoder(w).Encode(composeSnapshots(releases))
+		return composeSnapshots(from, w)
 	case documentPlugins:
-		return composePlugin(group, artifact, releases, w)
+		return composePlugin(group, artifact, from, w)
 	}
-	return composeArtifact(group, artifact, releases, w)
+	return composeArtifact(group, artifact, from, w)
 }
 
-// composed is one release in a document.
-type composed struct {
-	version   string
-	published time.Time
-	part
-}
-
-func collect(from artifacttypes.Fragments) ([]composed, error) {
-	var list []composed
-	for f, err := range from.All(fragment) {
-		if err != nil {
-			return nil, err
-		}
-		c := composed{version: f.Version, published: f.Published}
-		if len(f.Body) > len("{}") {
-			if err := json.Unmarshal(f.Body, &c.part); err != nil {
-				return nil, err
-			}
-		}
-		list = append(list, c)
-	}
-	return list, nil
-}
-
-func composeSnapshots(releases []composed) snapshots {
+// composeSnapshots writes all builds of all snapshots.
+func composeSnapshots(from artifacttypes.Fragments, w io.Writer) error {
 	type entry struct {
 		build
 		files []string
 	}
 	builds := map[string][]entry{}
-	for _, r := range releases {
-		if b, ok := parseBuild(r.version); ok {
-			builds[b.Base] = append(builds[b.Base], entry{b, r.Files})
+	for f, err := range from.All(fragmentBuild) {
+		if err != nil {
+			return err
 		}
+		e := entry{}
+		if e.build, _ = parseBuild(f.Version); e.Base == "" {
+			continue
+		}
+		if err := json.Unmarshal(f.Body, &e.files); err != nil {
+			return err
+		}
+		builds[e.Base] = append(builds[e.Base], e)
 	}
 	all := snapshots{}
 	for base, list := range builds {
@@ -125,19 +118,26 @@ func composeSnapshots(releases []composed) snapshots {
 		}
 		all[base] = s
 	}
-	return all
+	return writeJSON(w, all)
 }
 
-// composePlugin writes the newest version's prefix, if the package is a plug-in.
-func composePlugin(group, artifact string, releases []composed, w io.Writer) error {
-	var newest *composed
-	for i := range releases {
-		if r := &releases[i]; r.Plugin != nil && (newest == nil || compareVersions(r.version, newest.version) > 0) {
-			newest = r
+// composePlugin writes what the newest version says, if the package is a plug-in.
+func composePlugin(group, artifact string, from artifacttypes.Fragments, w io.Writer) error {
+	newest, body := "", []byte(nil)
+	for f, err := range from.All(fragmentPlugin) {
+		if err != nil {
+			return err
+		}
+		if body == nil || compareVersions(f.Version, newest) > 0 {
+			newest, body = f.Version, f.Body
 		}
 	}
-	if newest == nil {
+	if body == nil {
 		return nil
 	}
-	return json.NewEncoder(w).Encode(pluginEntry{group, artifact, *newest.Plugin})
+	e := pluginEntry{Group: group, Artifact: artifact}
+	if err := json.Unmarshal(body, &e.plugin); err != nil {
+		return err
+	}
+	return writeJSON(w, e)
 }

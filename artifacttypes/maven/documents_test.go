@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"slices"
 	"testing"
 	"time"
 
@@ -16,11 +15,11 @@ import (
 )
 
 // fragments are those of releases, rendered as the core does.
-type fragments []artifacttypes.Fragment
+type fragments map[string][]artifacttypes.Fragment
 
-func (f fragments) All(string) iter.Seq2[artifacttypes.Fragment, error] {
+func (f fragments) All(kind string) iter.Seq2[artifacttypes.Fragment, error] {
 	return func(yield func(artifacttypes.Fragment, error) bool) {
-		for _, one := range f {
+		for _, one := range f[kind] {
 			if !yield(one, nil) {
 				return
 			}
@@ -28,44 +27,49 @@ func (f fragments) All(string) iter.Seq2[artifacttypes.Fragment, error] {
 	}
 }
 
-func (f fragments) One(_, version string) ([]byte, error) {
-	i := slices.IndexFunc(f, func(one artifacttypes.Fragment) bool { return one.Version == version })
-	if i < 0 {
-		return nil, nil
+func (f fragments) One(kind, version string) ([]byte, error) {
+	for _, one := range f[kind] {
+		if one.Version == version {
+			return one.Body, nil
+		}
 	}
-	return f[i].Body, nil
+	return nil, nil
 }
 
-// releases renders versions of g:a, each with the given files.
-func releases(t testing.TB, native string, files []string, versions ...string) fragments {
-	t.Helper()
-	var all fragments
+// add renders versions of g:a, each with the given files.
+func (f fragments) add(tb testing.TB, native string, files []string, versions ...string) fragments {
+	tb.Helper()
 	for i, version := range versions {
 		r := &registry.Release{Facts: registry.Facts{Package: "g:a", Version: version, Native: json.RawMessage(native)}}
 		for _, suffix := range files {
 			r.Files = append(r.Files, registry.File{Name: "a-" + version + suffix})
 		}
-		var b bytes.Buffer
-		if err := (Format{}).Fragment(fragment, r, &b); err != nil {
-			t.Fatal(err)
+		for _, kind := range (Format{}).Info().Fragments {
+			var b bytes.Buffer
+			if err := (Format{}).Fragment(kind, r, &b); err != nil {
+				tb.Fatal(err)
+			}
+			if b.Len() > 0 {
+				published := time.Date(2026, 11, 24, 12, 0, i, 0, time.FixedZone("", 3600))
+				f[kind] = append(f[kind], artifacttypes.Fragment{Version: version, Published: published, Body: b.Bytes()})
+			}
 		}
-		all = append(all, artifacttypes.Fragment{Version: version, Published: time.Date(2026, 11, 24, 12, 0, i, 0, time.FixedZone("", 3600)), Body: b.Bytes()})
 	}
-	return all
+	return f
 }
 
-func compose(t testing.TB, document string, f fragments) string {
-	t.Helper()
+func compose(tb testing.TB, document string, f fragments) string {
+	tb.Helper()
 	var b bytes.Buffer
 	if err := (Format{}).Compose(document, &registry.Package{Name: "g:a"}, f, &b); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.String()
 }
 
 func TestArtifactMetadata(t *testing.T) {
 	t.Parallel()
-	got := compose(t, documentMetadata, releases(t, "{}", []string{".pom"}, "1.10", "1.9", "2.0-20261123.203355-1", "2.0-20261124.203355-2", "1.9-rc1"))
+	got := compose(t, documentMetadata, fragments{}.add(t, "{}", []string{".pom"}, "1.10", "1.9", "2.0-20261123.203355-1", "2.0-20261124.203355-2", "1.9-rc1"))
 	want := `<?xml version="1.0" encoding="UTF-8"?>
 <metadata>
   <groupId>g</groupId>
@@ -93,8 +97,8 @@ func TestArtifactMetadata(t *testing.T) {
 
 func TestSnapshotMetadata(t *testing.T) {
 	t.Parallel()
-	f := append(releases(t, "{}", []string{".pom", "-sources.jar"}, "2.0-20261123.203355-1"),
-		releases(t, "{}", []string{".pom"}, "2.0-20261124.203355-2", "3.0-20261124.203355-1", "1.0")...)
+	f := fragments{}.add(t, "{}", []string{".pom", "-sources.jar"}, "2.0-20261123.203355-1").
+		add(t, "{}", []string{".pom"}, "2.0-20261124.203355-2", "3.0-20261124.203355-1", "1.0")
 	var all snapshots
 	if err := json.Unmarshal([]byte(compose(t, documentSnapshots, f)), &all); err != nil {
 		t.Fatal(err)
@@ -140,13 +144,12 @@ func TestSnapshotMetadata(t *testing.T) {
 
 func TestPluginDocument(t *testing.T) {
 	t.Parallel()
-	old := releases(t, `{"plugin":{"prefix":"old"}}`, nil, "1.9")
-	newer := releases(t, `{"plugin":{"prefix":"new","name":"N & M"}}`, nil, "1.10")
-	got := compose(t, documentPlugins, append(newer, old...))
+	f := fragments{}.add(t, `{"plugin":{"prefix":"new","name":"N & M"}}`, nil, "1.10").add(t, `{"plugin":{"prefix":"old"}}`, nil, "1.9")
+	got := compose(t, documentPlugins, f)
 	if want := `{"group":"g","artifact":"a","prefix":"new","name":"N \u0026 M"}` + "\n"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got := compose(t, documentPlugins, releases(t, "{}", nil, "1")); got != "" {
+	if got := compose(t, documentPlugins, fragments{}.add(t, "{}", nil, "1")); got != "" {
 		t.Errorf("of no plug-in: %s", got)
 	}
 }
@@ -177,7 +180,7 @@ func TestGroupMetadata(t *testing.T) {
 		t.Error(diff)
 	}
 	// One path is a group's and an artifact's.
-	artifact := compose(t, documentMetadata, releases(t, "{}", nil, "1"))
+	artifact := compose(t, documentMetadata, fragments{}.add(t, "{}", nil, "1"))
 	got, err = groupMetadata(plugins, []byte(artifact))
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +195,7 @@ func BenchmarkComposeMetadata(b *testing.B) {
 	for i := range 5000 {
 		versions = append(versions, fmt.Sprintf("%d.%d.%d", i/500, i/10%50, i%10))
 	}
-	f := releases(b, "{}", []string{".pom"}, versions...)
+	f := fragments{}.add(b, "{}", []string{".pom"}, versions...)
 	for b.Loop() {
 		compose(b, documentMetadata, f)
 	}

@@ -30,7 +30,7 @@ func (Format) Info() artifacttypes.Info {
 		Parser:        1,
 		ArtifactTypes: []string{artifactType},
 		Sums:          []string{"md5", "sha1", "sha256", "sha512"},
-		Fragments:     []string{fragment},
+		Fragments:     []string{fragmentVersion, fragmentBuild, fragmentPlugin},
 		Documents: []artifacttypes.Document{
 			{Name: documentMetadata, Type: "text/xml"},
 			{Name: documentSnapshots, Type: "application/json"},

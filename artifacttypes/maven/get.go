@@ -39,6 +39,8 @@ func get(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error {
 	}
 	setSums(h, func(algorithm string) string { return c.file.Facts.Sums[algorithm] })
 	h.Set("Content-Type", contentType(p.suffix))
+	h.Set("Content-Security-Policy", "sandbox") // XML that somebody uploaded is not a page of this site
+	h.Set("Last-Modified", c.file.Added.UTC().Format(http.TimeFormat))
 	return v.Serve(w, r, c.release, c.file)
 }
 
@@ -134,11 +136,26 @@ func metadata(ctx context.Context, v artifacttypes.View, dir []string) ([]byte, 
 			return nil, err
 		}
 	}
-	plugins, err := pluginsOf(ctx, v, strings.Join(dir, "."))
+	group := strings.Join(dir, ".")
+	if is, err := isGroup(ctx, v, group); err != nil || !is {
+		return artifact, err
+	}
+	plugins, err := pluginsOf(ctx, v, group)
 	if err != nil || len(plugins) == 0 {
 		return artifact, err
 	}
 	return groupMetadata(plugins, artifact)
+}
+
+// isGroup tells whether a group has packages of its own.
+func isGroup(ctx context.Context, v artifacttypes.View, group string) (bool, error) {
+	for name, err := range v.Packages(ctx, group+":") {
+		if absent(err) {
+			return false, nil
+		}
+		return err == nil && strings.HasPrefix(name, group+":"), err
+	}
+	return false, nil
 }
 
 // pluginsOf lists the plug-ins of a group.

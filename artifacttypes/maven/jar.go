@@ -115,7 +115,7 @@ func (j *jar) readProject(a *archive, found map[string]entry, project string) er
 	}
 	values := parseProperties(text)
 	c := coords{values["groupId"], values["artifactId"], values["version"]}
-	if checkPackage(c.Group, c.Artifact) != nil || checkVersion(c.Version) != nil || metaInf+c.Group+"/"+c.Artifact != project {
+	if !c.legal() || metaInf+c.Group+"/"+c.Artifact != project {
 		return nil
 	}
 	j.coords = c
@@ -127,14 +127,15 @@ func (j *jar) readProject(a *archive, found map[string]entry, project string) er
 	if err != nil {
 		return err
 	}
-	p, err := parsePOM(e.name, bytes.NewReader(text), int64(len(text)))
-	if err != nil || !matches(p.Group, c.Group) || !matches(p.Artifact, c.Artifact) || !matches(p.Version, c.Version) {
-		return nil //nolint:nilerr // of no use, and no reason to refuse the jar
-	}
-	if packed := deflate(text); len(packed) <= maxPacked {
+	if packed := deflate(text); isPOMOf(c, text) && len(packed) <= maxPacked {
 		j.POM = packed
 	}
 	return nil
+}
+
+func isPOMOf(c coords, text []byte) bool {
+	p, err := parsePOM("pom.xml", bytes.NewReader(text), int64(len(text)))
+	return err == nil && matches(p.Group, c.Group) && matches(p.Artifact, c.Artifact) && matches(p.Version, c.Version)
 }
 
 func (a *archive) readAll(e entry, limit uint64) ([]byte, error) {

@@ -7,18 +7,15 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // writeListing answers with a page, or with JSON to whom asks for it. Links
 // are absolute, so that the path works with and without a slash at its end.
 func writeListing(w http.ResponseWriter, r *http.Request, base string, dir []string, entries []listed) error {
-	path := "/"
-	link := base + "/"
-	for _, segment := range dir {
-		path += segment + "/"
-		link += url.PathEscape(segment) + "/"
-	}
+	path := "/" + strings.Join(append(slices.Clone(dir), ""), "/")
+	link := base + (&url.URL{Path: path}).EscapedPath()
 	w.Header().Add("Vary", "Accept")
 	if wantsJSON(r.Header) {
 		body, err := json.Marshal(struct {
@@ -34,7 +31,7 @@ func writeListing(w http.ResponseWriter, r *http.Request, base string, dir []str
 	title := html.EscapeString(path)
 	fmt.Fprintf(&b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>%s</title>\n</head>\n<body>\n<h1>%s</h1>\n<table>\n", title, title)
 	if len(dir) > 0 {
-		parent := strings.TrimSuffix(link, url.PathEscape(dir[len(dir)-1])+"/")
+		parent := base + (&url.URL{Path: strings.TrimSuffix(path, dir[len(dir)-1]+"/")}).EscapedPath()
 		fmt.Fprintf(&b, "<tr><td><a href=\"%s\">../</a></td></tr>\n", html.EscapeString(parent))
 	}
 	for _, e := range entries {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/packhouse/packhouse/artifacttypes"
 )
 
 // The three kinds of maven-metadata.xml,
@@ -75,18 +77,24 @@ func (m *metadataXML) write(w io.Writer) error {
 
 // composeArtifact writes the metadata of an artifact: its versions in Maven's
 // order, each snapshot once. The highest is the latest.
-func composeArtifact(group, artifact string, releases []composed, w io.Writer) error {
+func composeArtifact(group, artifact string, from artifacttypes.Fragments, w io.Writer) error {
 	var versions []string
 	var updated time.Time
-	seen := make(map[string]bool, len(releases))
-	for _, r := range releases {
-		if base := baseVersion(r.version); !seen[base] {
+	seen := map[string]bool{}
+	for f, err := range from.All(fragmentVersion) {
+		if err != nil {
+			return err
+		}
+		if base := baseVersion(f.Version); !seen[base] {
 			seen[base] = true
 			versions = append(versions, base)
 		}
-		if r.published.After(updated) {
-			updated = r.published
+		if f.Published.After(updated) {
+			updated = f.Published
 		}
+	}
+	if len(versions) == 0 {
+		return nil
 	}
 	sortVersions(versions)
 	v := &versioningXML{

@@ -28,7 +28,14 @@ func open(t *testing.T) repository {
 	return repository{t, typetest.Open(t, Format{})}
 }
 
-func (r repository) send(method, path, body string, header ...string) (*http.Response, string) {
+// answer is a response without its body.
+type answer struct {
+	code   int
+	status string
+	header http.Header
+}
+
+func (r repository) send(method, path, body string, header ...string) (answer, string) {
 	r.t.Helper()
 	q, err := http.NewRequestWithContext(r.t.Context(), method, r.Base()+path, strings.NewReader(body))
 	if err != nil {
@@ -38,19 +45,20 @@ func (r repository) send(method, path, body string, header ...string) (*http.Res
 		q.Header.Set(header[i], header[i+1])
 	}
 	res := r.Do(q)
+	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return res, string(text)
+	return answer{res.StatusCode, res.Status, res.Header}, string(text)
 }
 
 // want sends a request and returns the body of the answer.
 func (r repository) want(status int, method, path, body string, header ...string) string {
 	r.t.Helper()
 	res, text := r.send(method, path, body, header...)
-	if res.StatusCode != status {
-		r.t.Fatalf("%s %s: %s %s, want %d", method, path, res.Status, text, status)
+	if res.code != status {
+		r.t.Fatalf("%s %s: %s %s, want %d", method, path, res.status, text, status)
 	}
 	return text
 }
@@ -109,7 +117,7 @@ func TestChecksumsAreThoseOfTheBytes(t *testing.T) {
 			t.Errorf("%s.sha1.md5: %s, want %s", path, got, want)
 		}
 		res, _ := r.send("HEAD", path, "")
-		if got, want := res.Header.Get("X-Checksum-Sha1"), digestOf("sha1", []byte(content)); got != want {
+		if got, want := res.header.Get("X-Checksum-Sha1"), digestOf("sha1", []byte(content)); got != want {
 			t.Errorf("%s: header %q, want %s", path, got, want)
 		}
 	}
@@ -134,8 +142,8 @@ func TestReleasesDoNotChange(t *testing.T) {
 	r.want(http.StatusPreconditionFailed, "PUT", path, pom, "If-None-Match", "*")
 	for _, other := range []string{pom + " ", strings.Replace(pom, "4.0.0", "4.1.0", 1)} {
 		res, text := r.send("PUT", path, other)
-		if res.StatusCode != http.StatusConflict || !strings.Contains(text, "publish another version") || res.Header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("%s %s", res.Status, text)
+		if res.code != http.StatusConflict || !strings.Contains(text, "publish another version") || res.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s", res.status, text)
 		}
 	}
 	r.want(http.StatusBadRequest, "PUT", lib+"/2.0/lib-2.0.pom", pom)
@@ -143,8 +151,8 @@ func TestReleasesDoNotChange(t *testing.T) {
 		t.Error(got)
 	}
 	// A 404 with Problem Details would be a failure of the repository to Maven 3.9.
-	if res, _ := r.send("GET", lib+"/2.0/lib-2.0.pom", ""); res.StatusCode != http.StatusNotFound || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
-		t.Errorf("%s, %s", res.Status, res.Header.Get("Content-Type"))
+	if res, _ := r.send("GET", lib+"/2.0/lib-2.0.pom", ""); res.code != http.StatusNotFound || !strings.HasPrefix(res.header.Get("Content-Type"), "text/plain") {
+		t.Errorf("%s, %s", res.status, res.header.Get("Content-Type"))
 	}
 }
 
@@ -247,8 +255,8 @@ func TestDirectories(t *testing.T) {
 	} {
 		res, text := r.send("GET", path, "", "Accept", "application/json")
 		if want == nil {
-			if res.StatusCode != http.StatusNotFound {
-				t.Errorf("%s: %s", path, res.Status)
+			if res.code != http.StatusNotFound {
+				t.Errorf("%s: %s", path, res.status)
 			}
 			continue
 		}
@@ -283,8 +291,8 @@ func TestDeleteWithdraws(t *testing.T) {
 	}
 	for _, path := range []string{"/com/acme/", lib + "/maven-metadata.xml", lib + "/1/lib-1.pom.sha1", lib + "/1/lib-1.pom.asc"} {
 		res, _ := r.send("DELETE", path, "")
-		if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") == "" {
-			t.Errorf("DELETE %s: %s", path, res.Status)
+		if res.code != http.StatusMethodNotAllowed || res.header.Get("Allow") == "" {
+			t.Errorf("DELETE %s: %s", path, res.status)
 		}
 	}
 	r.want(http.StatusNoContent, "DELETE", lib+"/1/", "")
@@ -347,5 +355,42 @@ func TestLoneJarByOCI(t *testing.T) {
 	check()
 	if _, err := r.Engine.Tagged(t.Context(), "acme/maven/g/a", registry.Tag("1")); err != nil {
 		t.Error(err)
+	}
+}
+
+// What Gradle sends, in its order: module metadata before the POM, and four
+// checksums of everything, metadata included.
+func TestGradleDeploy(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	const module = `{"formatVersion":"1.1","component":{"group":"com.acme","module":"lib","version":"%s","attributes":{"org.gradle.status":"release"}},"createdBy":{"gradle":{"version":"8.10"}},"variants":[]}`
+	files := [][2]string{
+		{"/1.0/lib-1.0.jar", string(zipped(t, "A.class", "a"))},
+		{"/1.0/lib-1.0.module", fmt.Sprintf(module, "1.0")},
+		{"/1.0/lib-1.0.pom", pomOf("com.acme", "lib", "1.0")},
+	}
+	send := func(path, content string) {
+		t.Helper()
+		r.want(http.StatusCreated, "PUT", lib+path, content)
+		for _, algorithm := range []string{"md5", "sha1", "sha256", "sha512"} {
+			r.want(http.StatusCreated, "PUT", lib+path+"."+algorithm, digestOf(algorithm, []byte(content)))
+		}
+	}
+	for _, f := range files {
+		send(f[0], f[1])
+	}
+	r.want(http.StatusOK, "GET", lib+"/maven-metadata.xml", "")
+	send("/maven-metadata.xml", "<metadata><versioning><versions><version>1.0</version></versions></versioning></metadata>")
+	for _, f := range files {
+		if got := r.want(http.StatusOK, "GET", lib+f[0], ""); got != f[1] {
+			t.Errorf("%s: %q", f[0], got)
+		}
+	}
+	if res, _ := r.send("HEAD", lib+"/1.0/lib-1.0.module", ""); res.header.Get("Content-Type") != "application/vnd.org.gradle.module+json" || res.header.Get("Last-Modified") == "" {
+		t.Errorf("header %v", res.header)
+	}
+	text := r.want(http.StatusBadRequest, "PUT", lib+"/1.1/lib-1.1.module", fmt.Sprintf(module, "1.0"))
+	if !strings.Contains(text, "published as com.acme:lib:1.1") {
+		t.Error(text)
 	}
 }

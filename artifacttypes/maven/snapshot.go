@@ -3,7 +3,6 @@ package maven
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strconv"
 
 	"github.com/packhouse/packhouse/artifacttypes"
@@ -84,6 +83,8 @@ func labelsOf(ctx context.Context, v artifacttypes.View, pkg string, b build) ([
 	return []string{b.Base}, nil
 }
 
+const maxTidied = 100 // builds that one publication withdraws
+
 // tidy follows the publication of build b: builds beyond the setting's number
 // are withdrawn, and the label is set again if a newer build was published
 // meanwhile. The publication stands whatever becomes of it.
@@ -103,14 +104,14 @@ func tidy(ctx context.Context, v artifacttypes.View, pkg string, b build) {
 	}
 	keep, err := strconv.Atoi(v.Setting(settingKeep))
 	if err == nil && keep > 0 && len(builds.Builds) > keep {
-		for _, old := range builds.Builds[keep:] {
+		for _, old := range builds.Builds[keep:min(len(builds.Builds), keep+maxTidied)] {
 			ops = append(ops, registry.WithdrawVersion{Version: old, Reason: "newer builds of " + b.Base, Retention: true})
 		}
 	}
-	for some := range slices.Chunk(ops, 100) {
-		if err := v.Change(ctx, pkg, some...); err != nil {
-			v.Log().WarnContext(ctx, "snapshots not cleaned up", "package", pkg, "error", err)
-			return
-		}
+	if len(ops) == 0 {
+		return
+	}
+	if err := v.Change(ctx, pkg, ops...); err != nil {
+		v.Log().WarnContext(ctx, "snapshots not cleaned up", "package", pkg, "error", err)
 	}
 }

@@ -1,6 +1,7 @@
 package maven
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/packhouse/packhouse/artifacttypes/typetest"
 	"github.com/packhouse/packhouse/registry"
 )
 
@@ -50,7 +52,7 @@ func TestSnapshotBuilds(t *testing.T) {
 		}
 	}
 	res, _ := r.send("GET", snap+"/lib-1.1-SNAPSHOT.txt", "")
-	if got := res.Header.Get("Cache-Control"); got != "no-cache" {
+	if got := res.header.Get("Cache-Control"); got != "no-cache" {
 		t.Errorf("Cache-Control of a name that moves: %q", got)
 	}
 	if diff := cmp.Diff([]string{"1.1-SNAPSHOT"}, r.versions(lib)); diff != "" {
@@ -158,5 +160,34 @@ func TestParallelPutsUnderTheSnapshotsName(t *testing.T) {
 				t.Errorf("round %d, file %d: %q", round, i, got)
 			}
 		}
+	}
+}
+
+func TestSnapshotBuildByOCI(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	r.deploy(1)
+	const repo = "acme/maven/com.acme/lib"
+	files := func(version string) []typetest.File {
+		return []typetest.File{
+			{Name: "lib-" + version + ".pom", MediaType: "text/xml", Content: []byte(pomOf("com.acme", "lib", "1.1-SNAPSHOT"))},
+			{Name: "lib-" + version + ".txt", MediaType: "text/plain", Content: []byte(version)},
+		}
+	}
+	if err := r.Push(repo, "1.1-SNAPSHOT", files("1.1-SNAPSHOT"), nil); !errors.Is(err, registry.ManifestInvalid) {
+		t.Errorf("without a build: %v, want MANIFEST_INVALID", err)
+	}
+	if err := r.Push(repo, registry.Tag(buildVersion(2)), files(buildVersion(2)), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.want(http.StatusOK, "GET", snap+"/lib-1.1-SNAPSHOT.txt", ""); got != buildVersion(2) {
+		t.Errorf("newest build: %q", got)
+	}
+	// The snapshot's tag may come along, as it does with a copy.
+	if err := r.Push(repo, "1.1-SNAPSHOT", files(buildVersion(2)), nil); err != nil {
+		t.Error(err)
+	}
+	if r.tag("1.1-SNAPSHOT") != r.tag(registry.Tag(buildVersion(2))) {
+		t.Error("the tag of the snapshot is not its newest build's")
 	}
 }

@@ -174,10 +174,10 @@ type tagLimiter struct {
 func (l *tagLimiter) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	for _, c := range p[:n] {
-		switch {
-		case c == '>':
+		switch c {
+		case '>':
 			l.open, l.run = false, 0
-		case c == '<':
+		case '<':
 			l.open = true
 		}
 		if l.open {

@@ -175,7 +175,7 @@ func (e *entry) zip64(extra []byte) bool {
 			if len(field) < 8 {
 				return false
 			}
-			e.offset = int64(le.Uint64(field)) //nolint:gosec // a negative one fails to read
+			e.offset = int64(le.Uint64(field))
 		}
 		return true
 	}
@@ -198,7 +198,7 @@ func (a *archive) directory() (start, length int64, err error) {
 	at := a.size - int64(len(tail)) + int64(end) // where the directory ends
 	const locatorLength = 20
 	if locator := end - locatorLength; locator >= 0 && string(tail[locator:locator+4]) == signLocate64 {
-		at64 := int64(le.Uint64(tail[locator+8:])) //nolint:gosec // checked by the read
+		at64 := int64(le.Uint64(tail[locator+8:]))
 		var record [end64Length]byte
 		if at64 < 0 || at64 > at {
 			return 0, 0, a.invalid("its directory is broken")
@@ -253,7 +253,7 @@ func (a *archive) open(e entry) (io.Reader, error) {
 	if _, err := a.r.ReadAt(name, at+localLength); err != nil || string(name) != e.name {
 		return nil, a.broken(err)
 	}
-	data := io.NewSectionReader(a.r, at+localLength+int64(len(name))+int64(le.Uint16(header[28:])), int64(min(e.packed, uint64(a.size)))) //nolint:gosec // at most size
+	data := io.NewSectionReader(a.r, at+localLength+int64(len(name))+int64(le.Uint16(header[28:])), int64(min(e.packed, uint64(a.size))))
 	var r io.Reader = data
 	if e.method == deflated {
 		r = flate.NewReader(data)

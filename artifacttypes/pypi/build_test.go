@@ -1,4 +1,4 @@
-package pypi_test
+package pypi
 
 import (
 	"archive/tar"
@@ -31,8 +31,8 @@ type part struct {
 }
 
 // zipped writes a zip archive as the parts say, however wrong.
-func zipped(t testing.TB, parts ...part) []byte {
-	t.Helper()
+func zipped(tb testing.TB, parts ...part) []byte {
+	tb.Helper()
 	var out, directory bytes.Buffer
 	le := func(b *bytes.Buffer, values ...any) {
 		for _, v := range values {
@@ -42,7 +42,7 @@ func zipped(t testing.TB, parts ...part) []byte {
 	for _, p := range parts {
 		packed, method := []byte(p.content), uint16(0)
 		if !p.stored {
-			packed, method = deflate(t, []byte(p.content)), 8
+			packed, method = deflate(tb, []byte(p.content)), 8
 		}
 		if p.raw != nil {
 			packed = p.raw
@@ -87,18 +87,18 @@ func endRecord(entries, size, offset int, comment string) []byte {
 	return append(b, comment...)
 }
 
-func deflate(t testing.TB, content []byte) []byte {
-	t.Helper()
+func deflate(tb testing.TB, content []byte) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w, err := flate.NewWriter(&b, flate.BestCompression)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if _, err := w.Write(content); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
@@ -121,9 +121,9 @@ func wheelParts(name, version, more string) []part {
 	}
 }
 
-func wheel(t testing.TB, name, version, more string) []byte {
-	t.Helper()
-	return zipped(t, wheelParts(name, version, more)...)
+func wheel(tb testing.TB, name, version, more string) []byte {
+	tb.Helper()
+	return zipped(tb, wheelParts(name, version, more)...)
 }
 
 // entry is one member of a tar archive that a test makes.
@@ -134,13 +134,13 @@ type entry struct {
 	link    string
 }
 
-func tarball(t testing.TB, entries ...entry) []byte {
-	t.Helper()
-	return gzipped(t, tarred(t, entries...))
+func tarGz(tb testing.TB, entries ...entry) []byte {
+	tb.Helper()
+	return gzipped(tb, tarred(tb, entries...))
 }
 
-func tarred(t testing.TB, entries ...entry) []byte {
-	t.Helper()
+func tarred(tb testing.TB, entries ...entry) []byte {
+	tb.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, e := range entries {
@@ -150,35 +150,35 @@ func tarred(t testing.TB, entries ...entry) []byte {
 		}
 		h := &tar.Header{Name: e.name, Typeflag: kind, Linkname: e.link, Size: int64(len(e.content)), Mode: 0o644}
 		if err := w.WriteHeader(h); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if _, err := io.WriteString(w, e.content); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.Bytes()
 }
 
-func gzipped(t testing.TB, content []byte) []byte {
-	t.Helper()
+func gzipped(tb testing.TB, content []byte) []byte {
+	tb.Helper()
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
 	if _, err := w.Write(content); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.Bytes()
 }
 
-func sdist(t testing.TB, name, version, more string) []byte {
-	t.Helper()
+func sdist(tb testing.TB, name, version, more string) []byte {
+	tb.Helper()
 	folder := strings.ReplaceAll(name, "-", "_") + "-" + version
-	return tarball(t, entry{name: folder + "/", kind: tar.TypeDir},
+	return tarGz(tb, entry{name: folder + "/", kind: tar.TypeDir},
 		entry{name: folder + "/setup.py", content: "# nothing\n"},
 		entry{name: folder + "/PKG-INFO", content: metadataText(name, version, more)})
 }
@@ -195,30 +195,30 @@ func (zeroReader) Read(p []byte) (int, error) {
 
 // tarBomb is a compressed archive with one file of n zero bytes, and a header
 // for a PKG-INFO behind it.
-func tarBomb(t testing.TB, n int64) []byte {
-	t.Helper()
+func tarBomb(tb testing.TB, n int64) []byte {
+	tb.Helper()
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w := tar.NewWriter(z)
 	if err := w.WriteHeader(&tar.Header{Name: "my_pkg-1.0/zeros", Typeflag: tar.TypeReg, Size: n, Mode: 0o644}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if _, err := io.Copy(w, zeros(n)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	text := metadataText("my-pkg", "1.0", "")
 	if err := w.WriteHeader(&tar.Header{Name: "my_pkg-1.0/PKG-INFO", Typeflag: tar.TypeReg, Size: int64(len(text)), Mode: 0o644}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if _, err := io.WriteString(w, text); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, c := range []io.Closer{w, z} {
 		if err := c.Close(); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return out.Bytes()

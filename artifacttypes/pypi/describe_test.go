@@ -1,4 +1,4 @@
-package pypi_test
+package pypi
 
 import (
 	"crypto/sha256"
@@ -10,16 +10,15 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/packhouse/packhouse/artifacttypes/pypi"
 	"github.com/packhouse/packhouse/registry"
 )
 
 // described is a file as Describe gets it.
-func described(t testing.TB, name string, content []byte) registry.File {
-	t.Helper()
-	native, err := inspect(t, name, content)
+func described(tb testing.TB, name string, content []byte) registry.File {
+	tb.Helper()
+	native, err := inspectBytes(tb, name, content)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	d := digest.NewDigestFromBytes(digest.SHA256, sum(content))
 	return registry.File{
@@ -56,7 +55,7 @@ func TestDescribe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := pypi.Format{}.Describe(registry.Artifact{Annotations: tt.annotations, Files: tt.files})
+			got, err := Format{}.Describe(registry.Artifact{Annotations: tt.annotations, Files: tt.files})
 			got.Native = nil
 			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 				t.Errorf("Describe: %v (-want +got):\n%s", err, diff)
@@ -90,7 +89,7 @@ func TestDescribeRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := pypi.Format{}.Describe(registry.Artifact{Annotations: tt.annotations, Files: tt.files})
+			got, err := Format{}.Describe(registry.Artifact{Annotations: tt.annotations, Files: tt.files})
 			if !errors.Is(err, registry.ManifestInvalid) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Describe = %+v, %v, want MANIFEST_INVALID with %q", got, err, tt.want)
 			}
@@ -103,11 +102,11 @@ func TestEnvelope(t *testing.T) {
 	more := "Summary: A test\nAuthor-email: Ann <a@example.test>\nLicense: MIT\nHome-page: https://a.test\n" +
 		"Project-URL: Source Code, https://a.test/src\nProject-URL: docs, https://a.test/docs\n"
 	built := described(t, "my_pkg-1!1.0+l.1-py3-none-any.whl", zipped(t, wheelParts("my-pkg", "1!1.0+l.1", more)...))
-	facts, err := pypi.Format{}.Describe(registry.Artifact{Files: []registry.File{built}})
+	facts, err := Format{}.Describe(registry.Artifact{Files: []registry.File{built}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := pypi.Format{}.Envelope(facts, []registry.File{built})
+	got := Format{}.Envelope(facts, []registry.File{built})
 	want := registry.Envelope{
 		ArtifactType: "application/vnd.packhouse.pypi.v1",
 		ConfigType:   "application/vnd.packhouse.pypi.config.v1+json",

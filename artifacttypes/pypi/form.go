@@ -236,5 +236,6 @@ func badBody(err error) error {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return registry.E(op, registry.Timeout, err, "the upload stopped arriving: send it again")
 	}
-	return registry.E(op, registry.SizeInvalid, err, "the form broke off or is not well-formed: send it again")
+	// Without err, which the storage would take for the end of the whole body.
+	return registry.E(op, registry.SizeInvalid, nil, "the form broke off or is not well-formed: send it again")
 }

@@ -1,4 +1,4 @@
-package pypi_test
+package pypi
 
 import (
 	"archive/tar"
@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/packhouse/packhouse/artifacttypes/pypi"
 	"github.com/packhouse/packhouse/registry"
 )
 
@@ -23,9 +22,9 @@ const (
 	zipFile   = "my_pkg-1.0.zip"
 )
 
-func inspect(t testing.TB, name string, content []byte) (json.RawMessage, error) {
-	t.Helper()
-	return pypi.Format{}.Inspect(t.Context(), name, "", bytes.NewReader(content), int64(len(content)))
+func inspectBytes(tb testing.TB, name string, content []byte) (json.RawMessage, error) {
+	tb.Helper()
+	return Format{}.Inspect(tb.Context(), name, "", bytes.NewReader(content), int64(len(content)))
 }
 
 func TestInspect(t *testing.T) {
@@ -57,11 +56,11 @@ func TestInspect(t *testing.T) {
 		{"wheel, folder in other letters", wheelFile, zipped(t, renamed...), `{"kind":"wheel",` + base},
 		{"wheel with a comment", wheelFile, commented(t, "built by hand"), `{"kind":"wheel",` + base},
 		{"sdist", sdistFile, sdist(t, "my-pkg", "1.0", more), `{"kind":"sdist",` + base + metadata},
-		{"sdist, folder from the root", sdistFile, tarball(t, entry{name: "./my_pkg-1.0/PKG-INFO", content: metadataText("my-pkg", "1.0", more)}), `{"kind":"sdist",` + base},
+		{"sdist, folder from the root", sdistFile, tarGz(t, entry{name: "./my_pkg-1.0/PKG-INFO", content: metadataText("my-pkg", "1.0", more)}), `{"kind":"sdist",` + base},
 		{"sdist, older name", "my-pkg-1.0.tar.gz", sdist(t, "my-pkg", "1.0", more), `{"kind":"sdist",` + base},
-		{"sdist, PKG-INFO deeper down", sdistFile, tarball(t, entry{name: "my_pkg-1.0/PKG-INFO", content: metadataText("my-pkg", "1.0", "")},
+		{"sdist, PKG-INFO deeper down", sdistFile, tarGz(t, entry{name: "my_pkg-1.0/PKG-INFO", content: metadataText("my-pkg", "1.0", "")},
 			entry{name: "my_pkg-1.0/my_pkg.egg-info/PKG-INFO", content: "Name: other"}), `{"kind":"sdist",` + base},
-		{"sdist, links inside", sdistFile, tarball(t, entry{name: "my_pkg-1.0/PKG-INFO", content: metadataText("my-pkg", "1.0", "")},
+		{"sdist, links inside", sdistFile, tarGz(t, entry{name: "my_pkg-1.0/PKG-INFO", content: metadataText("my-pkg", "1.0", "")},
 			entry{name: "my_pkg-1.0/a/b", kind: tar.TypeSymlink, link: "../setup.py"}), `{"kind":"sdist",` + base},
 		{"sdist, zip", zipFile, zipped(t, part{name: "my_pkg-1.0/PKG-INFO", content: metadataText("my-pkg", "1.0", more)}), `{"kind":"sdist",` + base + metadata},
 		{"metadata", wheelFile + ".metadata", []byte(metadataText("my-pkg", "1.0", more)), `{"kind":"metadata",` + base[:len(base)-1] + "}"},
@@ -70,11 +69,11 @@ func TestInspect(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := inspect(t, tt.file, tt.content)
+			got, err := inspectBytes(t, tt.file, tt.content)
 			if err != nil || !strings.HasPrefix(string(got), tt.want) {
 				t.Errorf("Inspect: %v\n%s\nwant %s…", err, got, tt.want)
 			}
-			if again, _ := inspect(t, tt.file, tt.content); !bytes.Equal(got, again) {
+			if again, _ := inspectBytes(t, tt.file, tt.content); !bytes.Equal(got, again) {
 				t.Errorf("inspected again: %s, then %s", got, again)
 			}
 		})
@@ -82,9 +81,9 @@ func TestInspect(t *testing.T) {
 }
 
 // commented is a sound wheel with a comment behind its end record.
-func commented(t testing.TB, comment string) []byte {
-	t.Helper()
-	content := wheel(t, "my-pkg", "1.0", "")
+func commented(tb testing.TB, comment string) []byte {
+	tb.Helper()
+	content := wheel(tb, "my-pkg", "1.0", "")
 	content[len(content)-2] = byte(len(comment))
 	return append(content, comment...)
 }
@@ -103,17 +102,17 @@ func changed(name string, change func(*part)) []part {
 }
 
 // hostile are archives and what must be said of each.
-func hostile(t testing.TB) []struct {
+func hostile(tb testing.TB) []struct {
 	name, file string
 	content    []byte
 	want       string
 } {
-	t.Helper()
+	tb.Helper()
 	sound := wheelParts("my-pkg", "1.0", "")
-	whole := zipped(t, sound...)
+	whole := zipped(tb, sound...)
 	info := entry{name: "my_pkg-1.0/PKG-INFO", content: metadataText("my-pkg", "1.0", "")}
-	zip := func(parts ...part) []byte { return zipped(t, parts...) }
-	polyglot := tarred(t, entry{name: "PK\x03\x04", content: "x"})
+	zip := func(parts ...part) []byte { return zipped(tb, parts...) }
+	polyglot := tarred(tb, entry{name: "PK\x03\x04", content: "x"})
 	return []struct {
 		name, file string
 		content    []byte
@@ -125,7 +124,7 @@ func hostile(t testing.TB) []struct {
 		{"wheel: cut off in front", wheelFile, whole[10:], "directory does not end where"},
 		{"wheel: bytes in front", wheelFile, append([]byte("#!/bin/sh\n"), whole...), "directory does not end where"},
 		{"wheel: bytes behind", wheelFile, append(slices.Clone(whole), "more"...), "no end record"},
-		{"wheel: an end in the comment", wheelFile, commented(t, string(endRecord(0, 0, 0, ""))), "directory does not end where"},
+		{"wheel: an end in the comment", wheelFile, commented(tb, string(endRecord(0, 0, 0, ""))), "directory does not end where"},
 		{"wheel: no members", wheelFile, endRecord(0, 0, 0, ""), "no .dist-info folder"},
 		{"wheel: more members than listed", wheelFile, endRecord(60000, 0, 0, ""), "fewer entries"},
 		{"wheel: a member twice", wheelFile, zip(with(sound, sound[1])...), "twice"},
@@ -157,9 +156,9 @@ func hostile(t testing.TB) []struct {
 		{"wheel: stored in fewer bytes", wheelFile, zip(with(sound, part{name: "a", content: "x", stored: true, size: 2})...), "is stored in 1 bytes but has 2"},
 		{"wheel: another name in front", wheelFile, zip(changed("METADATA", func(p *part) { p.local = strings.ToLower(p.name) })...), "not what the directory says"},
 		{"wheel: another size in front", wheelFile, zip(changed("METADATA", func(p *part) { p.localSize = 5 })...), "not what the directory says"},
-		{"wheel: a hidden member", wheelFile, hidden(t), "belong to no member"},
+		{"wheel: a hidden member", wheelFile, hidden(tb), "belong to no member"},
 		{"wheel: a second name", wheelFile, zip(changed("__init__.py", func(p *part) { p.extra = []byte("up\x06\x00\x01\x00\x00\x00\x00x") })...), "second name"},
-		{"wheel: members that overlap", wheelFile, overlapping(t), "reaches into"},
+		{"wheel: members that overlap", wheelFile, overlapping(tb), "reaches into"},
 		{"wheel: unpacks to much", wheelFile, zip(with(sound, part{name: "a", raw: make([]byte, 1<<20), size: 200 << 20})...), "more than 100 times"},
 		{"wheel: unpacks to very much", wheelFile, zip(with(sound, part{
 			name: "a", size: 0xffffffff, extra: []byte{1, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 0}, // 32 GiB
@@ -167,32 +166,32 @@ func hostile(t testing.TB) []struct {
 		{"wheel: a tar archive, too", wheelFile, append(polyglot, zip(sound...)...), "tar archive, too"},
 		{"wheel: another wheel's name", "other-1.0-py3-none-any.whl", whole, "instead of renaming"},
 		{"sdist: empty", sdistFile, nil, "not a sound .tar.gz"},
-		{"sdist: not compressed", sdistFile, tarred(t, info), "not a sound .tar.gz"},
-		{"sdist: compressed text", sdistFile, gzipped(t, []byte(strings.Repeat("no tar ", 200))), "not a sound .tar.gz"},
-		{"sdist: cut off", sdistFile, tarball(t, info)[:60], "not a sound .tar.gz"},
-		{"sdist: a zip archive, too", sdistFile, append(tarball(t, info), endRecord(0, 0, len(tarball(t, info)), "")...), "zip archive, too"},
-		{"sdist: goes on behind its end", sdistFile, append(tarball(t, info), tarball(t, entry{name: "x/PKG-INFO", content: "y"})...), "goes on behind its end"},
-		{"sdist: no PKG-INFO", sdistFile, tarball(t, entry{name: "my_pkg-1.0/setup.py", content: "x"}), "no my_pkg-1.0/PKG-INFO"},
-		{"sdist: PKG-INFO at the root", sdistFile, tarball(t, entry{name: "PKG-INFO", content: info.content}), "no my_pkg-1.0/PKG-INFO"},
-		{"sdist: PKG-INFO twice", sdistFile, tarball(t, info, info), "more than one PKG-INFO"},
-		{"sdist: PKG-INFO in two folders", sdistFile, tarball(t, info, entry{name: "b/PKG-INFO", content: "x"}), "more than one PKG-INFO"},
-		{"sdist: PKG-INFO in other letters", sdistFile, tarball(t, info, entry{name: "my_pkg-1.0/pkg-info", content: "x"}), "more than one PKG-INFO"},
-		{"sdist: PKG-INFO is a link", sdistFile, tarball(t, entry{name: info.name, kind: tar.TypeSymlink, link: "setup.cfg"}), "is no file"},
-		{"sdist: the folder is a link", sdistFile, tarball(t, entry{name: "my_pkg-1.0", kind: tar.TypeSymlink, link: "x"}, info), "link at the root"},
-		{"sdist: a link out", sdistFile, tarball(t, info, entry{name: "my_pkg-1.0/a", kind: tar.TypeSymlink, link: "../../b"}), "link out"},
-		{"sdist: an absolute link", sdistFile, tarball(t, info, entry{name: "my_pkg-1.0/a", kind: tar.TypeSymlink, link: "/etc/passwd"}), "link out"},
-		{"sdist: a hard link out", sdistFile, tarball(t, info, entry{name: "my_pkg-1.0/a", kind: tar.TypeLink, link: "../b"}), "link out"},
-		{"sdist: a device", sdistFile, tarball(t, info, entry{name: "my_pkg-1.0/a", kind: tar.TypeChar}), "no file, folder or link"},
-		{"sdist: leads out", sdistFile, tarball(t, info, entry{name: "my_pkg-1.0/../../a"}), "leads out"},
-		{"sdist: absolute", sdistFile, tarball(t, info, entry{name: "/etc/passwd"}), "absolute"},
-		{"sdist: huge PKG-INFO", sdistFile, tarball(t, entry{name: info.name, content: info.content + "\n" + strings.Repeat("x", 10<<20)}), "10 MiB"},
-		{"sdist: invalid UTF-8", sdistFile, tarball(t, entry{name: info.name, content: info.content + "Author: \xff\n"}), "not UTF-8"},
-		{"sdist: another name", sdistFile, sdist(t, "other", "1.0", ""), "must be named other-1.0.tar.gz"},
-		{"sdist: another version", sdistFile, sdist(t, "my-pkg", "1.1", ""), "must be named my_pkg-1.1.tar.gz"},
-		{"sdist: unpacks to much", sdistFile, tarBomb(t, 128<<20), "more than 100 times"},
+		{"sdist: not compressed", sdistFile, tarred(tb, info), "not a sound .tar.gz"},
+		{"sdist: compressed text", sdistFile, gzipped(tb, []byte(strings.Repeat("no tar ", 200))), "not a sound .tar.gz"},
+		{"sdist: cut off", sdistFile, tarGz(tb, info)[:60], "not a sound .tar.gz"},
+		{"sdist: a zip archive, too", sdistFile, append(tarGz(tb, info), endRecord(0, 0, len(tarGz(tb, info)), "")...), "zip archive, too"},
+		{"sdist: goes on behind its end", sdistFile, append(tarGz(tb, info), tarGz(tb, entry{name: "x/PKG-INFO", content: "y"})...), "goes on behind its end"},
+		{"sdist: no PKG-INFO", sdistFile, tarGz(tb, entry{name: "my_pkg-1.0/setup.py", content: "x"}), "no my_pkg-1.0/PKG-INFO"},
+		{"sdist: PKG-INFO at the root", sdistFile, tarGz(tb, entry{name: "PKG-INFO", content: info.content}), "no my_pkg-1.0/PKG-INFO"},
+		{"sdist: PKG-INFO twice", sdistFile, tarGz(tb, info, info), "more than one PKG-INFO"},
+		{"sdist: PKG-INFO in two folders", sdistFile, tarGz(tb, info, entry{name: "b/PKG-INFO", content: "x"}), "more than one PKG-INFO"},
+		{"sdist: PKG-INFO in other letters", sdistFile, tarGz(tb, info, entry{name: "my_pkg-1.0/pkg-info", content: "x"}), "more than one PKG-INFO"},
+		{"sdist: PKG-INFO is a link", sdistFile, tarGz(tb, entry{name: info.name, kind: tar.TypeSymlink, link: "setup.cfg"}), "is no file"},
+		{"sdist: the folder is a link", sdistFile, tarGz(tb, entry{name: "my_pkg-1.0", kind: tar.TypeSymlink, link: "x"}, info), "link at the root"},
+		{"sdist: a link out", sdistFile, tarGz(tb, info, entry{name: "my_pkg-1.0/a", kind: tar.TypeSymlink, link: "../../b"}), "link out"},
+		{"sdist: an absolute link", sdistFile, tarGz(tb, info, entry{name: "my_pkg-1.0/a", kind: tar.TypeSymlink, link: "/etc/passwd"}), "link out"},
+		{"sdist: a hard link out", sdistFile, tarGz(tb, info, entry{name: "my_pkg-1.0/a", kind: tar.TypeLink, link: "../b"}), "link out"},
+		{"sdist: a device", sdistFile, tarGz(tb, info, entry{name: "my_pkg-1.0/a", kind: tar.TypeChar}), "no file, folder or link"},
+		{"sdist: leads out", sdistFile, tarGz(tb, info, entry{name: "my_pkg-1.0/../../a"}), "leads out"},
+		{"sdist: absolute", sdistFile, tarGz(tb, info, entry{name: "/etc/passwd"}), "absolute"},
+		{"sdist: huge PKG-INFO", sdistFile, tarGz(tb, entry{name: info.name, content: info.content + "\n" + strings.Repeat("x", 10<<20)}), "10 MiB"},
+		{"sdist: invalid UTF-8", sdistFile, tarGz(tb, entry{name: info.name, content: info.content + "Author: \xff\n"}), "not UTF-8"},
+		{"sdist: another name", sdistFile, sdist(tb, "other", "1.0", ""), "must be named other-1.0.tar.gz"},
+		{"sdist: another version", sdistFile, sdist(tb, "my-pkg", "1.1", ""), "must be named my_pkg-1.1.tar.gz"},
+		{"sdist: unpacks to much", sdistFile, tarBomb(tb, 128<<20), "more than 100 times"},
 		{"sdist zip: PKG-INFO in two folders", zipFile, zip(part{name: "a/PKG-INFO", content: info.content}, part{name: "b/PKG-INFO", content: "x"}), "more than one PKG-INFO"},
 		{"sdist zip: no PKG-INFO", zipFile, zip(part{name: "a/b"}), "no my_pkg-1.0/PKG-INFO"},
-		{"sdist zip: a tar archive", zipFile, tarred(t, info), "tar archive, too"},
+		{"sdist zip: a tar archive", zipFile, tarred(tb, info), "tar archive, too"},
 		{"metadata: of another", wheelFile + ".metadata", []byte(metadataText("other", "1.0", "")), "metadata is about other"},
 		{"metadata: huge", wheelFile + ".metadata", make([]byte, 11<<20), "10240 KiB"},
 		{"signature: is none", sdistFile + ".asc", []byte("signed, me"), "not an ASCII-armored"},
@@ -204,16 +203,16 @@ func hostile(t testing.TB) []struct {
 }
 
 // hidden has a whole member between two that the directory lists.
-func hidden(t testing.TB) []byte {
-	t.Helper()
-	inner := zipped(t, part{name: "my_pkg-1.0.dist-info/METADATA", content: "Name: evil\n"})
-	return zipped(t, changed("__init__.py", func(p *part) { p.gap = string(inner) })...)
+func hidden(tb testing.TB) []byte {
+	tb.Helper()
+	inner := zipped(tb, part{name: "my_pkg-1.0.dist-info/METADATA", content: "Name: evil\n"})
+	return zipped(tb, changed("__init__.py", func(p *part) { p.gap = string(inner) })...)
 }
 
 // overlapping lists two members at one place.
-func overlapping(t testing.TB) []byte {
-	t.Helper()
-	content := zipped(t, with(wheelParts("my-pkg", "1.0", ""), part{name: "b"})...)
+func overlapping(tb testing.TB) []byte {
+	tb.Helper()
+	content := zipped(tb, with(wheelParts("my-pkg", "1.0", ""), part{name: "b"})...)
 	last := bytes.LastIndex(content, []byte("PK\x01\x02"))
 	copy(content[last+42:], make([]byte, 4)) // at the first member
 	return content
@@ -224,7 +223,7 @@ func TestInspectRefuses(t *testing.T) {
 	for _, tt := range hostile(t) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := inspect(t, tt.file, tt.content)
+			got, err := inspectBytes(t, tt.file, tt.content)
 			e, ok := errors.AsType[*registry.Error](err)
 			if !ok || e.Code != registry.ManifestInvalid || !strings.Contains(e.Message, tt.want) {
 				t.Errorf("Inspect = %s, %v, want MANIFEST_INVALID with %q", got, err, tt.want)
@@ -238,7 +237,7 @@ func TestInspectRefuses(t *testing.T) {
 
 // TestInspectMemory reads what is made to take memory. All that is allocated
 // counts, whether or not it is freed again.
-func TestInspectMemory(t *testing.T) { //nolint:tparallel,paralleltest // it measures
+func TestInspectMemory(t *testing.T) { //nolint:paralleltest // it measures
 	const limit = 64 << 20
 	large := wheelParts("my-pkg", "1.0", "")
 	large[1].content += "\n" + strings.Repeat("x", 10<<20-len(large[1].content)-1)
@@ -261,7 +260,7 @@ func TestInspectMemory(t *testing.T) { //nolint:tparallel,paralleltest // it mea
 		t.Run(tt.name, func(t *testing.T) { //nolint:paralleltest // it measures
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := inspect(t, tt.file, tt.content)
+			_, err := inspectBytes(t, tt.file, tt.content)
 			runtime.ReadMemStats(&after)
 			if (err == nil) != tt.ok {
 				t.Errorf("Inspect: %v", err)
@@ -275,19 +274,31 @@ func TestInspectMemory(t *testing.T) { //nolint:tparallel,paralleltest // it mea
 }
 
 // zip64ed replaces the end record by a zip64 one.
-func zip64ed(t testing.TB, parts []part) []byte {
-	t.Helper()
-	content := zipped(t, parts...)
+func zip64ed(tb testing.TB, parts []part) []byte {
+	tb.Helper()
+	content := zipped(tb, parts...)
 	end := content[len(content)-22:]
-	size, offset := le32(end[12:]), le32(end[16:])
+	size, offset := uint64(le32(end[12:])), uint64(le32(end[16:]))
 	content = content[:len(content)-22]
 	at := len(content)
 	for _, v := range []struct {
 		value uint64
 		n     int
 	}{
-		{0x06064b50, 4}, {44, 8}, {45, 2}, {45, 2}, {0, 4}, {0, 4}, {uint64(len(parts)), 8}, {uint64(len(parts)), 8}, {size, 8}, {offset, 8},
-		{0x07064b50, 4}, {0, 4}, {uint64(at), 8}, {1, 4},
+		{0x06064b50, 4},
+		{44, 8},
+		{45, 2},
+		{45, 2},
+		{0, 4},
+		{0, 4},
+		{uint64(len(parts)), 8},
+		{uint64(len(parts)), 8},
+		{size, 8},
+		{offset, 8},
+		{0x07064b50, 4},
+		{0, 4},
+		{uint64(at), 8},
+		{1, 4},
 	} {
 		for i := range v.n {
 			content = append(content, byte(v.value>>(8*i)))
@@ -296,23 +307,19 @@ func zip64ed(t testing.TB, parts []part) []byte {
 	return append(content, endRecord(0xffff, 0xffffffff, 0xffffffff, "")...)
 }
 
-func le32(b []byte) uint64 {
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
-}
-
-func manyEntries(t testing.TB, n int) []byte {
-	t.Helper()
+func manyEntries(tb testing.TB, n int) []byte {
+	tb.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for range n {
 		if err := w.WriteHeader(&tar.Header{Name: "my_pkg-1.0/a", Typeflag: tar.TypeReg}); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return gzipped(t, out.Bytes())
+	return gzipped(tb, out.Bytes())
 }
 
 // TestInspectStorage: a failing storage is not the client's fault.
@@ -320,7 +327,7 @@ func TestInspectStorage(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is gone")
 	for _, file := range []string{wheelFile, sdistFile, zipFile, wheelFile + ".metadata", sdistFile + ".asc"} {
-		_, err := pypi.Format{}.Inspect(t.Context(), file, "", failing{broken}, 1000)
+		_, err := Format{}.Inspect(t.Context(), file, "", failing{broken}, 1000)
 		if !errors.Is(err, broken) {
 			t.Errorf("Inspect of %s: %v, want the storage's error", file, err)
 		}
@@ -347,7 +354,7 @@ func FuzzSdist(f *testing.F) {
 	f.Add(tarred(f, entry{name: "a", kind: tar.TypeSymlink, link: "b"}))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		packed := gzipped(t, content)
-		if facts, err := inspect(t, sdistFile, packed); err == nil && !json.Valid(facts) {
+		if facts, err := inspectBytes(t, sdistFile, packed); err == nil && !json.Valid(facts) {
 			t.Errorf("facts %q", facts)
 		}
 	})
@@ -356,7 +363,7 @@ func FuzzSdist(f *testing.F) {
 func fuzzInspect(f *testing.F, file string) {
 	f.Helper()
 	f.Fuzz(func(t *testing.T, content []byte) {
-		facts, err := inspect(t, file, content)
+		facts, err := inspectBytes(t, file, content)
 		if err != nil {
 			if _, ok := errors.AsType[*registry.Error](err); !ok && !errors.Is(err, io.EOF) {
 				t.Errorf("Inspect: %v", err)
@@ -367,7 +374,7 @@ func fuzzInspect(f *testing.F, file string) {
 		if err := json.Unmarshal(facts, &decoded); err != nil || decoded["name"] != "my-pkg" || decoded["version"] != "1.0" {
 			t.Errorf("facts %q, %v", facts, err)
 		}
-		if again, err := inspect(t, file, content); err != nil || !cmp.Equal(facts, again) {
+		if again, err := inspectBytes(t, file, content); err != nil || !cmp.Equal(facts, again) {
 			t.Errorf("again: %q, %v", again, err)
 		}
 	})

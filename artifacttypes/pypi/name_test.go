@@ -97,3 +97,29 @@ func TestSdistIs(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFileName: what is a distribution's name can stand in a URL and in a page
+// as it is, and is canonical in its parts.
+func FuzzFileName(f *testing.F) {
+	for _, name := range []string{"My.Pkg-1.0-1-py3-none-any.whl", "a-1.0.tar.gz", "a-1!2+l.zip", "a.whl.metadata", "a-1.tar.gz.asc", "../a.whl"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		k, err := kindOf(name)
+		if err != nil {
+			return
+		}
+		if strings.ContainsAny(name, "/\\\x00<>\"'& \n") || name[0] == '.' {
+			t.Errorf("%q is a %s", name, k)
+		}
+		w, err := parseWheelName(name)
+		if k != wheelKind || err != nil {
+			return
+		}
+		canonical, ok := canonicalName(w.name)
+		version, versioned := canonicalVersion(w.version)
+		if !ok || !versioned || canonical != w.name || version != w.version {
+			t.Errorf("%q is %+v", name, w)
+		}
+	})
+}

@@ -32,7 +32,7 @@ func TestNegotiate(t *testing.T) {
 		{"text/html", "format=image/png", none},
 	}
 	for _, tt := range tests {
-		r := httptest.NewRequest("GET", "/simple/?"+tt.query, nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/simple/?"+tt.query, nil)
 		r.Header.Set("Accept", tt.accept)
 		got, err := negotiate(r)
 		if got != tt.want || tt.want == none && !errors.Is(err, notAcceptable) {

@@ -1,4 +1,4 @@
-package pypi_test
+package pypi
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/packhouse/packhouse/artifacttypes/pypi"
 	"github.com/packhouse/packhouse/artifacttypes/typetest"
 )
 
@@ -16,7 +15,7 @@ const asJSON = "?format=application/vnd.pypi.simple.v1%2Bjson"
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	s := typetest.Suite{
-		Format: pypi.Format{},
+		Format: Format{},
 		First:  sample(t, "1.0", ""), Second: sample(t, "1.1rc1", ""), Altered: sample(t, "1.0", "Summary: other\n"),
 		Documents: []string{"/simple/my-pkg/", "/simple/my-pkg/" + asJSON, "/pypi/my-pkg/json"},
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -53,7 +54,14 @@ All settings, with their documentation: packhouse config print`,
 	return cmd
 }
 
+const gcPercent = 50
+
 func serve(ctx context.Context, c config.Config, again func() (config.Config, error), stdout, stderr io.Writer) (err error) {
+	if os.Getenv("GOGC") == "" {
+		// Most of what lives is caches of a bounded size: collecting more often
+		// costs little and keeps the process small.
+		debug.SetGCPercent(gcPercent)
+	}
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
 		return usageError(err)

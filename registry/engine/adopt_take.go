@@ -7,7 +7,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/packhouse/packhouse/registry"
-	"github.com/packhouse/packhouse/storage/blob"
 	"github.com/packhouse/packhouse/storage/meta"
 )
 
@@ -80,7 +79,7 @@ func (a *adoption) examine(ctx context.Context, d registry.Digest, want int64) (
 // another blob.
 func (a *adoption) copyOf(ctx context.Context, d registry.Digest, o meta.Object) (*located, error) {
 	if !a.DryRun {
-		body, err := a.blobs.Read(ctx, []blob.Segment{blob.Segment(o)}, 0, o.Size)
+		body, err := a.read(ctx, []meta.Object{o}, 0, o.Size)
 		if err != nil {
 			return nil, unreadable(err)
 		}

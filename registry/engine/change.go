@@ -240,5 +240,6 @@ func (e *Engine) rerender(ctx context.Context, tx *meta.Tx, r meta.Repository, r
 			return err
 		}
 	}
-	return e.render(ctx, tx, r, row, m.Digest, f, a.Files)
+	_, err = e.render(ctx, tx, r, row, m.Digest, f, a.Files)
+	return err
 }

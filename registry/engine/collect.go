@@ -198,6 +198,9 @@ func (c *collection) removeBlob(ctx context.Context, b meta.Blob, before time.Ti
 		return err
 	}
 	for _, o := range objects {
+		if meta.IsInline(o.Key) {
+			continue
+		}
 		if err := c.blobs.Delete(ctx, o.Key); err != nil {
 			return err
 		}

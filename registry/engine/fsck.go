@@ -218,6 +218,9 @@ type finding struct {
 func (c *check) inspect(ctx context.Context, b meta.StoredBlob) (finding, error) {
 	longer := ""
 	for _, o := range b.Objects {
+		if meta.IsInline(o.Key) {
+			continue
+		}
 		size, err := c.blobs.Stat(ctx, o.Key)
 		switch {
 		case err != nil:

@@ -86,6 +86,9 @@ func (e *Engine) sweepBlock(ctx context.Context, token string) error {
 func (e *Engine) discard(ctx context.Context, keys ...string) {
 	ctx = context.WithoutCancel(ctx)
 	for _, key := range keys {
+		if meta.IsInline(key) {
+			continue
+		}
 		if err := e.blobs.Delete(ctx, key); err != nil {
 			e.cfg.Log.WarnContext(ctx, "an unused object was not deleted", "key", key, "err", err)
 		}

@@ -109,7 +109,7 @@ func (e *Engine) load(ctx context.Context, r registry.Repo, row meta.Release) (*
 	if f == nil {
 		return nil, unknownRepo("engine.Release", r)
 	}
-	files, err := e.filesOf(ctx, r, f, row.Manifest)
+	files, _, err := e.filesOf(ctx, r, f, row.Manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -125,23 +125,23 @@ func formatName(e *Engine, r registry.Repo) string {
 	return feed.Format
 }
 
-// filesOf reads the files of an edition with their facts.
-func (e *Engine) filesOf(ctx context.Context, r registry.Repo, f *Format, manifest int64) ([]registry.File, error) {
+// filesOf reads the files of an edition with their facts, and its type.
+func (e *Engine) filesOf(ctx context.Context, r registry.Repo, f *Format, manifest int64) (files []registry.File, artifactType string, err error) {
 	m, err := e.meta.ManifestByID(ctx, manifest)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	a, err := artifact(m.Raw, "", "")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var unread []registry.File // its facts will be stored by a reindex
 	for i, file := range a.Files {
 		if a.Files[i].Facts, err = e.fileFacts(ctx, r, f, file, &unread); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	return a.Files, nil
+	return a.Files, a.ArtifactType, nil
 }
 
 // Versions lists the versions of the package that r is, withdrawn ones

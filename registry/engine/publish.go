@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/image-spec/specs-go"
@@ -29,6 +30,7 @@ type publication struct {
 
 	repo registry.Repo
 	tag  registry.Tag
+	kind string // artifact type of the present edition, "" for none
 }
 
 // Publish adds the draft's files to a release of feed, which it creates if
@@ -154,7 +156,7 @@ func (p *publication) try(ctx context.Context) (*registry.Release, error) {
 	}
 	var files []registry.File
 	if !absent {
-		if files, err = e.filesOf(ctx, p.repo, p.f, row.Manifest); err != nil {
+		if files, p.kind, err = e.filesOf(ctx, p.repo, p.f, row.Manifest); err != nil {
 			return nil, err
 		}
 	}
@@ -222,7 +224,7 @@ func (p *publication) again(ctx context.Context, row meta.Release, files []regis
 // content is one blob of a publish: staged by the handler, or small and ours.
 type content struct {
 	staged *staged
-	desc   registry.Descriptor
+	ours   bool // the handler discards its own
 }
 
 func (p *publication) commit(ctx context.Context, before meta.Release, files, fresh []registry.File, facts registry.Facts) (_ *registry.Release, err error) {
@@ -232,7 +234,7 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 		for _, c := range contents {
 			if err == nil || errors.Is(err, meta.ErrUncertain) {
 				c.staged.kept = true
-			} else if c.desc.MediaType != "" { // ours; the handler discards its own
+			} else if c.ours {
 				c.staged.Discard()
 			}
 		}
@@ -243,12 +245,18 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 		}
 	}
 	own := func(b []byte, mediaType string) (registry.Descriptor, error) {
-		d := registry.Descriptor{MediaType: mediaType, Digest: digestOf(b), Size: int64(len(b))}
-		o, err := e.putObject(ctx, b)
-		if err == nil {
-			contents = append(contents, content{staged: &staged{e: e, object: o, desc: d}, desc: d})
+		st := e.inMemory(b, nil)
+		if len(b) > inlineSize {
+			o, err := e.putObject(ctx, b)
+			if err != nil {
+				return registry.Descriptor{}, err
+			}
+			st.object, st.kept = o, false
 		}
-		return d, err
+		contents = append(contents, content{staged: st, ours: true})
+		d := st.desc
+		d.MediaType = mediaType
+		return d, nil
 	}
 	env := p.f.Envelope(facts, files)
 	m := ocispec.Manifest{
@@ -260,25 +268,28 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 		published = e.meta.Now().UTC().Truncate(time.Millisecond) // as rows and the annotation keep it
 	}
 	maps.Copy(m.Annotations, env.Annotations)
-	maps.Copy(m.Annotations, p.annotations())
+	if env.ArtifactType != "" { // else it is of another project's kind, which has annotations of its own
+		maps.Copy(m.Annotations, p.annotations())
+	}
+	if kind := p.kind; kind != "" && kind != env.ConfigType {
+		m.ArtifactType = kind // a release stays what it is when it grows
+	}
 	if m.Annotations[ocispec.AnnotationCreated] == "" {
 		m.Annotations[ocispec.AnnotationCreated] = published.Format("2006-01-02T15:04:05.000Z")
 	}
 	for _, f := range files {
 		m.Layers = append(m.Layers, f.Descriptor)
 	}
+	if m.ArtifactType == "" { // as Helm's clients do
+		slices.SortFunc(m.Layers, func(a, b registry.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
+	}
 	if env.ConfigType != "" {
 		if m.Config, err = own(env.Config, env.ConfigType); err != nil {
 			return nil, err
 		}
 	}
-	if _, missing := e.blob(ctx, "engine.Publish", p.repo, ocispec.DescriptorEmptyJSON.Digest); missing != nil {
-		row, err := e.meta.BlobRow(ctx, ocispec.DescriptorEmptyJSON.Digest)
-		if err == nil && row.State == meta.Live {
-			contents = append(contents, content{staged: &staged{e: e, kept: true, reused: true, desc: ocispec.DescriptorEmptyJSON}})
-		} else if _, err = own([]byte(emptyBlob), ocispec.MediaTypeEmptyJSON); err != nil {
-			return nil, err
-		}
+	if _, err = own([]byte(emptyBlob), ocispec.MediaTypeEmptyJSON); err != nil {
+		return nil, err
 	}
 	raw, err := json.Marshal(m)
 	if err != nil {
@@ -287,7 +298,7 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 	if int64(len(raw)) > e.cfg.Limits.Manifest {
 		return nil, registry.E("engine.Publish", registry.TooLarge, nil, "a release with %d files needs a manifest of %d bytes, the limit is %d", len(files), len(raw), e.cfg.Limits.Manifest)
 	}
-	t := &typed{format: p.f, feed: p.feed, artifactType: env.ArtifactType, facts: facts, files: files, fresh: fresh, tag: p.tag, named: true, state: p.draft.State, published: published}
+	t := &typed{format: p.f, feed: p.feed, artifactType: m.ArtifactType, facts: facts, files: files, fresh: fresh, tag: p.tag, named: true, state: p.draft.State, published: published}
 	if t.artifactType == "" {
 		t.artifactType = env.ConfigType
 	}
@@ -356,6 +367,9 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 		if err := e.loadFeeds(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if t.release != nil {
+		return t.release, nil
 	}
 	return e.Release(ctx, p.repo, p.tag)
 }

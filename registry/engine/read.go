@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func (e *Engine) Blob(ctx context.Context, r registry.Repo, d registry.Digest, o
 	if off < 0 || n < 0 || off > b.Size || n > b.Size-off {
 		return nil, registry.E(op, registry.RangeInvalid, nil, "bytes %d to %d are not within the blob's %d", off, off+n, b.Size)
 	}
-	body, err := e.blobs.Read(ctx, segments(b.Objects), off, n)
+	body, err := e.read(ctx, b.Objects, off, n)
 	if errors.Is(err, blob.ErrNotFound) {
 		// The collector may have been faster than this reader.
 		if _, again := e.meta.Blob(ctx, r, d); errors.Is(again, meta.ErrNotFound) {
@@ -122,7 +123,7 @@ func (e *Engine) blob(ctx context.Context, op string, r registry.Repo, d registr
 		b, err := e.meta.Blob(ctx, r, d)
 		weight := 0
 		for _, o := range b.Objects {
-			weight += len(o.Key) + 24
+			weight += len(o.Key) + len(o.Content) + 48
 		}
 		return &entry{blob: b, weight: weight}, err
 	})
@@ -143,10 +144,23 @@ func blobDescriptor(d registry.Digest, size int64) registry.Descriptor {
 	return registry.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: size}
 }
 
-func segments(objects []meta.Object) []blob.Segment {
-	s := make([]blob.Segment, len(objects))
-	for i, o := range objects {
-		s[i] = blob.Segment(o)
+// read opens n bytes from off of what objects hold.
+func (e *Engine) read(ctx context.Context, objects []meta.Object, off, n int64) (io.ReadCloser, error) {
+	if len(objects) == 1 && meta.IsInline(objects[0].Key) {
+		content := objects[0].Content
+		if off+n > int64(len(content)) {
+			return nil, fmt.Errorf("a blob of the database has %d bytes of %d: %w", len(content), objects[0].Size, io.ErrUnexpectedEOF)
+		}
+		return inline{bytes.NewReader(content[off : off+n])}, nil
 	}
-	return s
+	segs := make([]blob.Segment, len(objects))
+	for i, o := range objects {
+		segs[i] = blob.Segment{Key: o.Key, Size: o.Size}
+	}
+	return e.blobs.Read(ctx, segs, off, n)
 }
+
+// inline is content that was read with its row.
+type inline struct{ *bytes.Reader }
+
+func (inline) Close() error { return nil }

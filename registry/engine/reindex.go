@@ -115,7 +115,8 @@ func (e *Engine) reindexRelease(ctx context.Context, row meta.Release, done *Rei
 			return err
 		}
 		now.Facts = facts
-		return e.render(ctx, tx, r, now, m.Digest, f, files)
+		_, err = e.render(ctx, tx, r, now, m.Digest, f, files)
+		return err
 	})
 	if err == nil {
 		done.Releases++

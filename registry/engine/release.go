@@ -175,27 +175,28 @@ func (e *Engine) grow(ctx context.Context, tx *meta.Tx, r meta.Repository, row m
 	if err := e.mirrorStatus(ctx, tx, r, row, m); err != nil {
 		return err
 	}
-	return e.render(ctx, tx, r, row, m.Digest, t.format, t.files)
+	t.release, err = e.render(ctx, tx, r, row, m.Digest, t.format, t.files)
+	return err
 }
 
 // render stores all that is derived of a release: facts, fragments, what a
 // search looks at, and, once, the registry's signature.
-func (e *Engine) render(ctx context.Context, tx *meta.Tx, r meta.Repository, row meta.Release, d registry.Digest, f *Format, files []registry.File) error {
+func (e *Engine) render(ctx context.Context, tx *meta.Tx, r meta.Repository, row meta.Release, d registry.Digest, f *Format, files []registry.File) (*registry.Release, error) {
 	if err := tx.SetFacts(ctx, row.ID, row.Facts); err != nil {
-		return err
+		return nil, err
 	}
 	release, err := assemble(ctx, tx, r.Name, row, d, files)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if f.SignedText != nil && release.Signature == nil {
 		if text := f.SignedText(release); text != nil {
 			s, err := e.sign(text)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if err := tx.SetSignature(ctx, row.ID, s); err != nil {
-				return err
+				return nil, err
 			}
 			release.Signature = &s
 		}
@@ -204,7 +205,7 @@ func (e *Engine) render(ctx context.Context, tx *meta.Tx, r meta.Repository, row
 		var b bytes.Buffer
 		if !row.Facts.Incomplete {
 			if err := f.Fragment(kind, release, &b); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		body := b.Bytes()
@@ -212,11 +213,11 @@ func (e *Engine) render(ctx context.Context, tx *meta.Tx, r meta.Repository, row
 			body = nil
 		}
 		if err := tx.SetFragment(ctx, r.ID, row.ID, kind, body); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	terms := strings.ToLower(strings.Join(append([]string{row.Facts.Package, row.Facts.Description}, row.Facts.Keywords...), "\n"))
-	return tx.SetTerms(ctx, r, terms)
+	return release, tx.SetTerms(ctx, r, terms)
 }
 
 // lookups are what both a Store and a Tx can look up about a release.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"  //nolint:gosec // Maven's and others' checksum, not a signature
 	"crypto/sha1" //nolint:gosec // as md5
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -83,7 +85,14 @@ func (e *Engine) Stage(ctx context.Context, feed registry.Feed, body io.Reader, 
 		writers = append(writers, h)
 	}
 	h := sha256.New()
-	o, bodyErr, err := e.store(ctx, cut{body}, &teeHash{h, writers}, e.cfg.Limits.File)
+	head := make([]byte, inlineSize+1)
+	n, err := io.ReadFull(cut{body}, head)
+	if ended(err) == nil && err != nil && int64(n) <= e.cfg.Limits.File { // all of it
+		_, _ = (&teeHash{h, writers}).Write(head[:n]) // a hash's Write never fails
+		return e.inMemory(slices.Clip(head[:n]), s.hex()), nil
+	}
+	// What else went wrong is met again.
+	o, bodyErr, err := e.store(ctx, io.MultiReader(bytes.NewReader(head[:n]), &failing{cut{body}, err}), &teeHash{h, writers}, e.cfg.Limits.File)
 	if err != nil {
 		return nil, storeError(op, "a package file", e.cfg.Limits.File, err)
 	}
@@ -94,6 +103,32 @@ func (e *Engine) Stage(ctx context.Context, feed registry.Feed, body io.Reader, 
 	st := &staged{e: e, object: o, desc: registry.Descriptor{Digest: digest.NewDigest(digest.SHA256, h), Size: o.Size}, sums: s.hex()}
 	st.reader = e.segments(context.WithoutCancel(ctx), []meta.Object{o})
 	return st, nil
+}
+
+// inlineSize is up to how many bytes of a package's file, or of what the
+// registry makes itself, lie in the database.
+const inlineSize = 16 << 10
+
+// inMemory is staged content that the database will hold.
+func (e *Engine) inMemory(content []byte, sums map[string]string) *staged {
+	d := digestOf(content)
+	o := meta.Inline(d, content)
+	st := &staged{e: e, object: o, desc: registry.Descriptor{Digest: d, Size: o.Size}, sums: sums, kept: true}
+	st.reader = e.segments(context.Background(), []meta.Object{o})
+	return st
+}
+
+// failing gives the error that was met before, if there was one.
+type failing struct {
+	io.Reader
+	err error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.Reader.Read(p)
 }
 
 // Reuse is Stage for a file that package r has.
@@ -222,7 +257,7 @@ func (r *segmentReader) block(off int64) (*readBlock, error) {
 		b.data = make([]byte, 0, min(readBlockSize, r.size))
 	}
 	want := min(readBlockSize, r.size-off)
-	body, err := r.e.blobs.Read(r.ctx, segments(r.objects), off, want)
+	body, err := r.e.read(r.ctx, r.objects, off, want)
 	if err != nil {
 		b.data = b.data[:0:0]
 		return nil, err

@@ -214,15 +214,14 @@ func mismatch(op string, got, want registry.Digest) error {
 // rehash hashes stored objects, for a digest of another algorithm than
 // the session was begun with.
 func (e *Engine) rehash(ctx context.Context, objects []meta.Object, h hash.Hash) (err error) {
-	segs := segments(objects)
 	var size int64
-	for _, s := range segs {
-		size += s.Size
+	for _, o := range objects {
+		size += o.Size
 	}
 	if size == 0 {
 		return nil
 	}
-	body, err := e.blobs.Read(ctx, segs, 0, size)
+	body, err := e.read(ctx, objects, 0, size)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,8 @@ type typed struct {
 	named        bool // whether the push names it: else it is stored, but no release
 	state        map[string]string
 	published    time.Time // that an import names; zero for the commit's
+
+	release *registry.Release // what the commit made of it; nil if that was there
 }
 
 // classify decides what a pushed manifest is. It returns nil for one that is

@@ -14,7 +14,7 @@ func (q queries) BlobRow(ctx context.Context, d registry.Digest) (StoredBlob, er
 		return StoredBlob{}, err
 	}
 	var err error
-	b.Objects, err = q.objects(ctx, `SELECT key, size FROM objects WHERE blob_id = ? ORDER BY position`, b.ID)
+	b.Objects, err = q.blobObjects(ctx, b.ID)
 	return b, err
 }
 

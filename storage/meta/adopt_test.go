@@ -78,14 +78,14 @@ func TestAdoptBlobNeverSparesItsOwnKey(t *testing.T) {
 					return err
 				}
 				if tt.key != "" {
-					if _, err := tx.AddBlob(ctx, r, d, 7, []Object{{tt.key, 7}}); err != nil {
+					if _, err := tx.AddBlob(ctx, r, d, 7, []Object{{Key: tt.key, Size: 7}}); err != nil {
 						return err
 					}
 					if _, err := tx.exec(ctx, `UPDATE blobs SET state = ?`, tt.state); err != nil {
 						return err
 					}
 				}
-				fresh, spare, err := tx.AdoptBlob(ctx, r, d, Object{"/old/a/data", 7})
+				fresh, spare, err := tx.AdoptBlob(ctx, r, d, Object{Key: "/old/a/data", Size: 7})
 				if fresh != tt.fresh {
 					t.Errorf("fresh is %t", fresh)
 				}

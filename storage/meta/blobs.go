@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
@@ -24,7 +25,21 @@ const (
 type Object struct {
 	Key  string
 	Size int64
+	// Content is all of a small blob that lies in the database: nothing is in
+	// the storage under Key then.
+	Content []byte
 }
+
+// Inline is the object of a small blob that is to lie in the database, where
+// it costs no write of its own and no fsync but the commit's.
+func Inline(d registry.Digest, content []byte) Object {
+	return Object{Key: inlinePrefix + d.String(), Size: int64(len(content)), Content: content}
+}
+
+const inlinePrefix = "="
+
+// IsInline tells whether nothing is in the storage under key.
+func IsInline(key string) bool { return strings.HasPrefix(key, inlinePrefix) }
 
 // Blob is one blob and where its bytes are, in order.
 type Blob struct {
@@ -35,7 +50,7 @@ type Blob struct {
 	Unreferenced time.Time // zero while a manifest references it
 }
 
-const selectBlob = `SELECT b.id, b.digest, b.size, b.unreferenced_since, o.key, o.size FROM blobs b `
+const selectBlob = `SELECT b.id, b.digest, b.size, b.unreferenced_since, o.key, o.size, o.content FROM blobs b `
 
 // Blob finds a live blob that repository shows.
 func (q queries) Blob(ctx context.Context, repository registry.Repo, d registry.Digest) (Blob, error) {
@@ -51,7 +66,7 @@ func (q queries) blob(ctx context.Context, query string, args ...any) (Blob, err
 	err := q.all(ctx, query, args, func(rows *sql.Rows) error {
 		var o Object
 		var since sql.NullInt64
-		if err := rows.Scan(&b.ID, &b.Digest, &b.Size, &since, &o.Key, &o.Size); err != nil {
+		if err := rows.Scan(&b.ID, &b.Digest, &b.Size, &since, &o.Key, &o.Size, &o.Content); err != nil {
 			return err
 		}
 		b.Unreferenced = fromMillis(since)
@@ -62,6 +77,18 @@ func (q queries) blob(ctx context.Context, query string, args ...any) (Blob, err
 		err = ErrNotFound
 	}
 	return b, err
+}
+
+// blobObjects returns where a blob's bytes are, in order.
+func (q queries) blobObjects(ctx context.Context, blob int64) ([]Object, error) {
+	var list []Object
+	err := q.all(ctx, `SELECT key, size, content FROM objects WHERE blob_id = ? ORDER BY position`, []any{blob}, func(rows *sql.Rows) error {
+		var o Object
+		err := rows.Scan(&o.Key, &o.Size, &o.Content)
+		list = append(list, o)
+		return err
+	})
+	return list, err
 }
 
 // BlobHolders lists the live repositories that show blob d.
@@ -111,7 +138,7 @@ func (t *Tx) AddBlob(ctx context.Context, r Repository, d registry.Digest, size 
 		}
 	}
 	for i, o := range objects {
-		if _, err := t.exec(ctx, `INSERT INTO objects (blob_id, position, key, size) VALUES (?, ?, ?, ?)`, id, i, o.Key, o.Size); err != nil {
+		if _, err := t.exec(ctx, `INSERT INTO objects (blob_id, position, key, size, content) VALUES (?, ?, ?, ?, ?)`, id, i, o.Key, o.Size, o.Content); err != nil {
 			return nil, err
 		}
 	}

@@ -133,7 +133,7 @@ func (t *Tx) MarkDeleting(ctx context.Context, blob int64, before time.Time) (ob
 	if _, err := t.exec(ctx, `DELETE FROM repository_blobs WHERE blob_id = ?`, blob); err != nil {
 		return nil, nil, err
 	}
-	objects, err = t.objects(ctx, `SELECT key, size FROM objects WHERE blob_id = ? ORDER BY position`, blob)
+	objects, err = t.blobObjects(ctx, blob)
 	return objects, shown, err
 }
 
@@ -169,7 +169,7 @@ func (q queries) StoredBlobs(ctx context.Context, after int64, limit int) ([]Sto
 		return nil, err
 	}
 	for i := range list {
-		if list[i].Objects, err = q.objects(ctx, `SELECT key, size FROM objects WHERE blob_id = ? ORDER BY position`, list[i].ID); err != nil {
+		if list[i].Objects, err = q.blobObjects(ctx, list[i].ID); err != nil {
 			return nil, err
 		}
 	}

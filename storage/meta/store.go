@@ -61,7 +61,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.Now = time.Now
 	}
 	path := filepath.Join(cfg.Dir, "packhouse.db")
-	writeDB, err := sql.Open("sqlite", dsn(path, "journal_mode(WAL)", "synchronous(FULL)"))
+	writeDB, err := sql.Open("sqlite", dsn(path, "cache_size(-4096)", "journal_mode(WAL)", "synchronous(FULL)"))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -69,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := migrate(ctx, writeDB); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, translate(err)), writeDB.Close())
 	}
-	readers, err := sql.Open("sqlite", dsn(path, "query_only(1)"))
+	readers, err := sql.Open("sqlite", dsn(path, "cache_size(-1024)", "query_only(1)"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), writeDB.Close())
 	}
@@ -87,10 +87,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// dsn names path with pragmas for each connection. 4 MiB of page cache each
-// keeps the resident size small; hot content is cached above this package.
+// dsn names path with pragmas for each connection. Small page caches keep the
+// resident size small: 4 MiB for the writer, 1 MiB for each reader; hot content
+// is cached above this package.
 func dsn(path string, pragmas ...string) string {
-	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(2)"}, pragmas...)}
+	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)", "temp_store(2)"}, pragmas...)}
 	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
 }
 

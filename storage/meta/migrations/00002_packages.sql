@@ -2,6 +2,8 @@
 -- marked derived can be emptied at any time; `packhouse reindex` fills them.
 
 -- +goose Up
+ALTER TABLE objects ADD COLUMN content BLOB; -- of a small blob, which lies here and not in the storage; its key is = and the digest
+
 CREATE TABLE feeds (
     id           INTEGER PRIMARY KEY,
     namespace_id INTEGER NOT NULL REFERENCES namespaces (id),
