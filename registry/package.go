@@ -64,6 +64,12 @@ func (f File) Key() string {
 	return f.MediaType
 }
 
+// Same tells whether f and g are one file of a release: one key, or one content
+// of which one side does not say its name.
+func (f File) Same(g File) bool {
+	return f.Key() == g.Key() || f.Digest == g.Digest && (f.Name == "" || g.Name == "")
+}
+
 // FileFacts is what was found out about one file's content.
 type FileFacts struct {
 	// Sums holds the checksums that the format asks for, in lower-case hex, by

@@ -98,15 +98,17 @@ func (u *upload) publish(r *http.Request, v artifacttypes.View) error {
 	if err != nil && !errors.Is(err, registry.NameUnknown) && !errors.Is(err, registry.ManifestUnknown) {
 		return err
 	}
-	chart := artifacttypes.DraftFile{MediaType: chartType, Content: u.chart}
-	prov := artifacttypes.DraftFile{MediaType: provType, Content: u.prov}
+	// Helm finds layers by their types; names are for those who pull by other tools.
+	name := fileName(d.Package, d.Version)
+	chart := artifacttypes.DraftFile{Name: name, MediaType: chartType, Content: u.chart}
+	prov := artifacttypes.DraftFile{Name: name + provSuffix, MediaType: provType, Content: u.prov}
 	if err == nil {
 		present, _ := archiveOf(rel)
 		if u.chart != nil && u.chart.Descriptor().Digest != present.Digest {
 			return registry.E("helm.publish", registry.VersionExists, nil, "%s %s is there with other content and cannot be changed", rel.Package, rel.Version)
 		}
 		chart.Content = nil
-		if present.Name != "" { // not by Helm: files have names
+		if prov.Name = ""; present.Name != "" { // else by Helm: no file has a name
 			prov.Name = present.Name + provSuffix
 		}
 	}

@@ -140,7 +140,7 @@ func putRevision(w http.ResponseWriter, r *http.Request, v artifacttypes.View) e
 	if err != nil {
 		return notFound(err)
 	}
-	b, err := receive(r, v)
+	b, err := receive(r.Context(), r.Body, v)
 	if err != nil {
 		return err
 	}

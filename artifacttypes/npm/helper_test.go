@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/ecdsa"
-	"crypto/sha1" //nolint:gosec // what npm calls shasum
+	"crypto/sha1" // what npm calls shasum
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -101,12 +102,10 @@ type publishing struct {
 }
 
 func (p publishing) body() string {
-	sum1 := sha1.Sum(p.tarball) //nolint:gosec // see the import
+	sum1 := sha1.Sum(p.tarball)
 	sum512 := sha512.Sum512(p.tarball)
 	dist := map[string]string{"shasum": hex.EncodeToString(sum1[:]), "integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum512[:]), "tarball": "http://wrong/"}
-	for k, v := range p.dist {
-		dist[k] = v
-	}
+	maps.Copy(dist, p.dist)
 	described := map[string]any{"name": p.name, "version": p.version}
 	if p.described != "" {
 		if err := json.Unmarshal([]byte(p.described), &described); err != nil {
@@ -152,8 +151,15 @@ func open(t *testing.T) place {
 // escaped is a name as npm writes it in paths.
 func escaped(name string) string { return strings.Replace(name, "/", "%2f", 1) }
 
-// do sends a request and returns the answer with its body.
-func (p place) do(method, path, body string, header ...string) (*http.Response, string) {
+// answer is a response apart from its body.
+type answer struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+}
+
+// do sends a request and returns the answer and its body.
+func (p place) do(method, path, body string, header ...string) (answer, string) {
 	p.T.Helper()
 	r, err := http.NewRequestWithContext(p.T.Context(), method, p.Base()+path, strings.NewReader(body))
 	if err != nil {
@@ -164,10 +170,10 @@ func (p place) do(method, path, body string, header ...string) (*http.Response, 
 	}
 	res := p.Do(r)
 	got, err := io.ReadAll(res.Body)
-	if err != nil {
+	if err := errors.Join(err, res.Body.Close()); err != nil {
 		p.T.Fatal(err)
 	}
-	return res, string(got)
+	return answer{res.StatusCode, res.Status, res.Header}, string(got)
 }
 
 // want sends a request that must be answered with the status.

@@ -3,6 +3,7 @@ package npm
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -26,9 +27,9 @@ type object []member
 
 // get returns the value of key, the last where there are several; nil for none.
 func (o object) get(key string) json.RawMessage {
-	for i := len(o) - 1; i >= 0; i-- {
-		if o[i].Key == key {
-			return o[i].Value
+	for _, m := range slices.Backward(o) {
+		if m.Key == key {
+			return m.Value
 		}
 	}
 	return nil

@@ -97,8 +97,10 @@ func TestAgree(t *testing.T) {
 		{"bundled ones that npm adds", `"dependencies":{"a":"*"},"bundleDependencies":["a"]`, `"bundleDependencies":["a"]`, ""},
 		{"not others", `"dependencies":{"a":"*"}`, `"x":1`, "dependencies.a"},
 		{"commands in a folder", `"bin":{"a":"bin/a"},"directories":{"bin":"bin"}`, `"directories":{"bin":"bin"}`, ""},
-		{"addresses of repositories", `"dependencies":{"a":"git+https://github.com/u/r.git#v1","b":"github:u/r","c":"git+ssh://git@github.com/u/r.git","d":"gitlab:u/r","e":"git+https://git@x.example/u/r.git"}`,
-			`"dependencies":{"a":"https://github.com/u/r#v1","b":"u/r","c":"git@github.com:u/r","d":"https://gitlab.com/u/r.git","e":"https://x.example/u/r"}`, ""},
+		{
+			"addresses of repositories", `"dependencies":{"a":"git+https://github.com/u/r.git#v1","b":"github:u/r","c":"git+ssh://git@github.com/u/r.git","d":"gitlab:u/r","e":"git+https://git@x.example/u/r.git"}`,
+			`"dependencies":{"a":"https://github.com/u/r#v1","b":"u/r","c":"git@github.com:u/r","d":"https://gitlab.com/u/r.git","e":"https://x.example/u/r"}`, "",
+		},
 		{"of another repository", `"dependencies":{"a":"github:u/r"}`, `"dependencies":{"a":"u/evil"}`, "dependencies.a"},
 		{"of another commit", `"dependencies":{"a":"github:u/r#a"}`, `"dependencies":{"a":"u/r#b"}`, "dependencies.a"},
 		{"of another host", `"dependencies":{"a":"github:u/r"}`, `"dependencies":{"a":"gitlab:u/r"}`, "dependencies.a"},

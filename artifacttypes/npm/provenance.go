@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -120,13 +121,13 @@ func attestations(w http.ResponseWriter, r *http.Request, v artifacttypes.View) 
 // bundleOf is the Sigstore bundle in a referrer, nil if there is none.
 func bundleOf(ctx context.Context, v artifacttypes.View, rel *registry.Release, ref registry.Manifest) ([]byte, error) {
 	var m ocispec.Manifest
-	if err := json.Unmarshal(ref.Raw, &m); err != nil || len(m.Layers) != 1 || !strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix) {
-		return nil, nil //nolint:nilerr // an index, or something else that refers to the release
+	if json.Unmarshal(ref.Raw, &m) != nil || len(m.Layers) != 1 || !strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix) {
+		return nil, nil // an index, or something else that refers to the release
 	}
 	body, err := v.Blob(ctx, rel, m.Layers[0].Digest)
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
-	return io.ReadAll(io.LimitReader(body, maxMetadata))
+	text, err := io.ReadAll(io.LimitReader(body, maxMetadata))
+	return text, errors.Join(err, body.Close())
 }

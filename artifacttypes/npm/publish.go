@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/packhouse/packhouse/artifacttypes"
@@ -17,7 +18,7 @@ func put(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error {
 	if err != nil {
 		return err
 	}
-	b, err := receive(r, v)
+	b, err := receive(r.Context(), r.Body, v)
 	if err != nil {
 		return err
 	}
@@ -128,10 +129,8 @@ func addLabels(ctx context.Context, v artifacttypes.View, p *registry.Package, d
 }
 
 func withLatest(labels []string) []string {
-	for _, l := range labels {
-		if l == "latest" {
-			return labels
-		}
+	if slices.Contains(labels, "latest") {
+		return labels
 	}
 	return append(labels, "latest")
 }

@@ -1,12 +1,12 @@
 package npm
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"io"
-	"net/http"
 	"strings"
 
 	"github.com/packhouse/packhouse/artifacttypes"
@@ -30,9 +30,9 @@ func (b *received) discard() {
 }
 
 // receive reads the body of a PUT of a package. The caller must discard it.
-func receive(r *http.Request, v artifacttypes.View) (*received, error) {
+func receive(ctx context.Context, body io.Reader, v artifacttypes.View) (*received, error) {
 	b := &received{}
-	doc, err := scan(r.Body, func(name string, data io.Reader) (err error) {
+	doc, err := scan(body, func(name string, data io.Reader) (err error) {
 		if strings.HasSuffix(name, provenanceSuffix) {
 			return b.takeProvenance(data)
 		}
@@ -41,7 +41,7 @@ func receive(r *http.Request, v artifacttypes.View) (*received, error) {
 		}
 		text := newDecoder(data)
 		b.tarballName = name
-		if b.tarball, err = v.Stage(r.Context(), text); text.err != nil {
+		if b.tarball, err = v.Stage(ctx, text); text.err != nil {
 			return text.err
 		}
 		return err

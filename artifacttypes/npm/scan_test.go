@@ -43,8 +43,10 @@ func TestScan(t *testing.T) {
 		{"escapes in data", `{"_attachments":{"x":{"data":"a\/b\u002b\n\"\\\ud83d\ude00é"}}}`, `{"_attachments":{"x":{"data":""}}}`, map[string]string{"x": "a/b+\n\"\\😀é"}},
 		{"half a pair", `{"_attachments":{"x":{"data":"\ud83dx\ud83d\ud83d\ude00"}}}`, `{"_attachments":{"x":{"data":""}}}`, map[string]string{"x": "\uFFFDx\uFFFD\uFFFD\uFFFD"}},
 		{"an escaped key", `{"_attachments":{"a\/b":{"da\u0074a":"1"}}}`, `{"_attachments":{"a\/b":{"da\u0074a":""}}}`, map[string]string{"a/b": "1"}},
-		{"data elsewhere", `{"data":"1","x":{"_attachments":{"a":{"data":"2"}}},"_attachments":{"a":{"b":{"data":"3"}},"c":["data","4"]}}`,
-			`{"data":"1","x":{"_attachments":{"a":{"data":"2"}}},"_attachments":{"a":{"b":{"data":"3"}},"c":["data","4"]}}`, nil},
+		{
+			"data elsewhere", `{"data":"1","x":{"_attachments":{"a":{"data":"2"}}},"_attachments":{"a":{"b":{"data":"3"}},"c":["data","4"]}}`,
+			`{"data":"1","x":{"_attachments":{"a":{"data":"2"}}},"_attachments":{"a":{"b":{"data":"3"}},"c":["data","4"]}}`, nil,
+		},
 		{"quotes and backslashes", `{"a":"\\","b":"\"{[","c":"\\\""}`, `{"a":"\\","b":"\"{[","c":"\\\""}`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

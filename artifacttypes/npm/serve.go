@@ -73,7 +73,7 @@ func notFound(err error) error {
 // not less than the whole one.
 func wantsAbbreviated(accept []string) bool {
 	short, whole := 0.0, 0.0
-	for _, part := range strings.Split(strings.Join(accept, ","), ",") {
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		mediaType, parameters, _ := strings.Cut(part, ";")
 		q := 1.0
 		for p := range strings.SplitSeq(parameters, ";") {

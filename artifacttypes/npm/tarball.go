@@ -169,14 +169,12 @@ func (s *survey) next() error {
 // archives disagree about where one ends.
 func (s *survey) end() error {
 	for {
-		b, err := s.text.Peek(1)
-		if errors.Is(err, io.EOF) {
+		if _, err := s.text.Peek(1); errors.Is(err, io.EOF) {
 			return nil
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
 		}
-		b, _ = s.text.Peek(s.text.Buffered())
+		b, _ := s.text.Peek(s.text.Buffered())
 		if len(bytes.Trim(b, "\x00")) > 0 {
 			return artifacttypes.Invalid("the tarball has something behind the end of its archive")
 		}

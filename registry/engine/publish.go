@@ -186,7 +186,7 @@ func (p *publication) try(ctx context.Context) (*registry.Release, error) {
 func (p *publication) merge(row meta.Release, have []registry.File) ([]registry.File, error) {
 	var fresh []registry.File
 	for _, f := range p.added {
-		i := slices.IndexFunc(have, func(h registry.File) bool { return h.Key() == f.Key() })
+		i := slices.IndexFunc(have, f.Same)
 		var current registry.Digest
 		if i >= 0 {
 			current = have[i].Digest

@@ -102,16 +102,11 @@ func (e *Engine) edition(ctx context.Context, tx *meta.Tx, r meta.Repository, id
 	if a.ArtifactType != t.artifactType {
 		return row, false, exists(t.facts.Package, row.Version, "it is there as "+a.ArtifactType)
 	}
-	have := map[string]registry.Digest{}
-	for _, f := range t.files {
-		have[f.Key()] = f.Digest
-	}
 	for _, f := range a.Files {
-		switch have[f.Key()] {
-		case f.Digest:
-		case "":
+		switch i := slices.IndexFunc(t.files, f.Same); {
+		case i < 0:
 			return row, false, exists(t.facts.Package, row.Version, "it has "+f.Key()+", which is not in this one")
-		default:
+		case t.files[i].Digest != f.Digest:
 			return row, false, exists(t.facts.Package, row.Version, "its "+f.Key()+" has other content")
 		}
 	}

@@ -2,11 +2,8 @@ package feed
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
-	"hash"
 	"io"
 	"iter"
 	"net/http"
@@ -21,21 +18,17 @@ import (
 	"github.com/packhouse/packhouse/registry/transfer"
 )
 
-// document is one document in one encoding, ready to be sent.
+// document is one document, ready to be sent in any encoding.
 type document struct {
-	io.WriterTo
-	size    int64
-	etag    string // quoted
+	parts
+	plain   []byte // the document itself where it is small, else nil
+	etag    string // of the document as it is, not quoted
 	updated time.Time
 }
 
-// body is a document that is held whole.
-type body []byte
-
-func (b body) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(b)
-	return int64(n), err
-}
+// keepPlain is up to how many bytes a document is kept as it is, too: most
+// clients take compressed ones, and those that do not wait for large ones.
+const keepPlain = 64 << 10
 
 // compression of documents: a large one is compressed again with each publish.
 const compression = 4
@@ -44,34 +37,56 @@ const compression = 4
 func (v *view) Document(w http.ResponseWriter, r *http.Request, pkg, name string) error {
 	h := w.Header()
 	h.Add("Vary", "Accept-Encoding")
-	zipped := acceptsGzip(r.Header)
-	d, err := v.document(r.Context(), pkg, name, zipped)
+	d, err := v.document(r.Context(), pkg, name)
 	if err != nil {
 		return err
 	}
-	h.Set("ETag", d.etag)
+	zipped := acceptsGzip(r.Header)
+	etag := d.entityTag(zipped)
+	h.Set("ETag", etag)
 	setDefault(h, "Cache-Control", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if !d.updated.IsZero() {
 		h.Set("Last-Modified", d.updated.Format(http.TimeFormat))
 	}
-	if transfer.Unchanged(r.Header, d.etag) {
+	if transfer.Unchanged(r.Header, etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	size := d.size()
 	if zipped {
 		h.Set("Content-Encoding", "gzip")
+		size = d.zippedSize()
 	}
 	setDefault(h, "Content-Type", v.documentInfo(name).Type)
-	h.Set("Content-Length", strconv.FormatInt(d.size, 10))
+	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if _, err := d.WriteTo(w); err != nil {
+	if err := d.write(w, zipped); err != nil {
 		panic(http.ErrAbortHandler) // the status line is out
 	}
 	return nil
+}
+
+// entityTag tells the two encodings apart.
+func (d *document) entityTag(zipped bool) string {
+	if zipped {
+		return `"` + d.etag + `-gzip"`
+	}
+	return `"` + d.etag + `"`
+}
+
+func (d *document) write(w io.Writer, zipped bool) error {
+	switch {
+	case zipped:
+		return d.writeZipped(w)
+	case d.plain != nil:
+		_, err := w.Write(d.plain)
+		return err
+	}
+	return d.writePlain(w)
 }
 
 func (v *view) documentInfo(name string) artifacttypes.Document {
@@ -96,9 +111,9 @@ func acceptsGzip(h http.Header) bool {
 	return false
 }
 
-func (v *view) document(ctx context.Context, pkg, name string, zipped bool) (*document, error) {
+func (v *view) document(ctx context.Context, pkg, name string) (*document, error) {
 	if v.documentInfo(name).Feed {
-		return v.feedDocument(ctx, name, zipped)
+		return v.feedDocument(ctx, name)
 	}
 	r, err := v.repo(pkg)
 	if err != nil {
@@ -108,16 +123,15 @@ func (v *view) document(ctx context.Context, pkg, name string, zipped bool) (*do
 	if err != nil {
 		return nil, err
 	}
-	key := "document " + name + " " + strconv.FormatBool(zipped) + " " + v.base
-	got, err := v.h.engine.Derived(ctx, r, key, func(ctx context.Context) (any, int, error) {
+	got, err := v.h.engine.Derived(ctx, r, "document "+name+" "+v.base, func(ctx context.Context) (any, int, error) {
 		for {
-			d, size, err := v.compose(ctx, p, name, zipped)
+			d, err := v.compose(ctx, p, name)
 			if err != nil {
 				return nil, 0, err
 			}
 			now, err := v.h.engine.Generation(ctx, r)
 			if err != nil || now == p.Generation {
-				return d, size, err
+				return d, 100 + len(d.parts[0].deflated) + len(d.plain), err
 			}
 			// Something changed between its reads: what was read is of two times.
 			if p, err = v.h.engine.PackageNow(ctx, r); err != nil {
@@ -132,43 +146,36 @@ func (v *view) document(ctx context.Context, pkg, name string, zipped bool) (*do
 }
 
 // compose renders a package's document, compressing it on the way.
-func (v *view) compose(ctx context.Context, p *registry.Package, name string, zipped bool) (*document, int, error) {
-	var out bytes.Buffer
-	var dst io.Writer = &out
-	var zip *gzip.Writer
-	suffix := ""
-	if zipped {
-		zip, _ = gzip.NewWriterLevel(&out, compression) // fails for a wrong level only
-		dst, suffix = zip, "-gzip"
+func (v *view) compose(ctx context.Context, p *registry.Package, name string) (*document, error) {
+	w := newPartWriter()
+	defer w.release()
+	small := &head{}
+	base := &based{w: io.MultiWriter(w, small), base: []byte(v.base)}
+	if err := v.f.Compose(name, p, stored{ctx, v, p.Repo}, base); err != nil {
+		return nil, err
 	}
-	sum := &summed{w: dst, h: sha256.New()}
-	if err := v.f.Compose(name, p, stored{ctx, v, p.Repo}, &based{w: sum, base: []byte(v.base)}); err != nil {
-		return nil, 0, err
+	one, err := w.part()
+	if err != nil {
+		return nil, err
 	}
-	if zip != nil {
-		if err := zip.Close(); err != nil {
-			return nil, 0, err
-		}
+	d := &document{parts: parts{one}, etag: tagOf(one.sum[:]), updated: p.Updated}
+	if one.size <= keepPlain {
+		d.plain = slices.Clip(small.text)
 	}
-	content := slices.Clip(bytes.Clone(out.Bytes()))
-	d := &document{body(content), int64(len(content)), quoteSum(sum.h, suffix), p.Updated}
-	return d, len(content), nil
+	return d, nil
 }
 
-func quoteSum(h hash.Hash, suffix string) string {
+func tagOf(sum []byte) string {
 	const digits = 40
-	return `"` + hex.EncodeToString(h.Sum(nil))[:digits] + suffix + `"`
+	return hex.EncodeToString(sum)[:digits]
 }
 
-// summed hashes what is written through it.
-type summed struct {
-	w io.Writer
-	h hash.Hash
-}
+// head keeps the beginning of what is written to it.
+type head struct{ text []byte }
 
-func (s *summed) Write(p []byte) (int, error) {
-	_, _ = s.h.Write(p) // never fails
-	return s.w.Write(p)
+func (h *head) Write(p []byte) (int, error) {
+	h.text = append(h.text, p[:min(len(p), keepPlain-len(h.text))]...)
+	return len(p), nil
 }
 
 // based puts the feed's URL where [artifacttypes.Base] is.

@@ -7,11 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"hash/crc32"
 	"io"
 	"iter"
-	"slices"
-	"strconv"
+	"sync"
 
 	"github.com/packhouse/packhouse/artifacttypes"
 	"github.com/packhouse/packhouse/registry"
@@ -28,22 +28,55 @@ type part struct {
 	sum      [sha256.Size]byte
 }
 
-func newPart(text []byte) (*part, error) {
-	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, compression)
-	if err != nil {
+// partWriter makes a part of what is written to it.
+type partWriter struct {
+	out  bytes.Buffer
+	zip  *flate.Writer
+	size int64
+	crc  uint32
+	sum  hash.Hash
+}
+
+// Compressors are large, and made for each part.
+var compressors = sync.Pool{New: func() any {
+	w, _ := flate.NewWriter(io.Discard, compression) // fails for a wrong level only
+	return w
+}}
+
+func newPartWriter() *partWriter {
+	w := &partWriter{zip: compressors.Get().(*flate.Writer), sum: sha256.New()}
+	w.zip.Reset(&w.out)
+	return w
+}
+
+func (w *partWriter) Write(p []byte) (int, error) {
+	w.size += int64(len(p))
+	w.crc = crc32.Update(w.crc, crc32.IEEETable, p)
+	_, _ = w.sum.Write(p) // never fails
+	return w.zip.Write(p)
+}
+
+func (w *partWriter) part() (*part, error) {
+	if err := w.zip.Flush(); err != nil { // not Close: that would end the stream
 		return nil, err
 	}
+	p := &part{deflated: bytes.Clone(w.out.Bytes()), size: w.size, crc: w.crc}
+	w.sum.Sum(p.sum[:0])
+	return p, nil
+}
+
+func (w *partWriter) release() { compressors.Put(w.zip) }
+
+func newPart(text []byte) (*part, error) {
+	w := newPartWriter()
+	defer w.release()
 	if _, err := w.Write(text); err != nil {
 		return nil, err
 	}
-	if err := w.Flush(); err != nil { // not Close: that would end the stream
-		return nil, err
-	}
-	return &part{slices.Clip(b.Bytes()), int64(len(text)), crc32.ChecksumIEEE(text), sha256.Sum256(text)}, nil
+	return w.part()
 }
 
-// parts are a feed's document in order.
+// parts are a document in order.
 type parts []*part
 
 // RFC 1952: no name, no time, unknown system, so that the same parts are the
@@ -53,92 +86,74 @@ var (
 	lastBlock  = []byte{0x03, 0x00}
 )
 
-// zippedParts is a document sent compressed.
-type zippedParts struct{ parts }
+func (list parts) size() (n int64) {
+	for _, p := range list {
+		n += p.size
+	}
+	return n
+}
 
-func (z zippedParts) size() int64 {
+func (list parts) zippedSize() int64 {
 	n := int64(len(gzipHeader) + len(lastBlock) + 8)
-	for _, p := range z.parts {
+	for _, p := range list {
 		n += int64(len(p.deflated))
 	}
 	return n
 }
 
-func (z zippedParts) WriteTo(w io.Writer) (n int64, err error) {
-	write := func(b []byte) {
-		if err == nil {
-			var m int
-			m, err = w.Write(b)
-			n += int64(m)
+// writeZipped writes one gzip stream.
+func (list parts) writeZipped(w io.Writer) error {
+	pieces := [][]byte{gzipHeader}
+	var crc uint32
+	for _, p := range list {
+		pieces = append(pieces, p.deflated)
+		crc = combineCRC(crc, p.crc, p.size)
+	}
+	tail := binary.LittleEndian.AppendUint32(bytes.Clone(lastBlock), crc)
+	tail = binary.LittleEndian.AppendUint32(tail, uint32(list.size())) // modulo 2^32, RFC 1952
+	for _, b := range append(pieces, tail) {
+		if _, err := w.Write(b); err != nil {
+			return err
 		}
 	}
-	write(gzipHeader)
-	var crc uint32
-	var size int64
-	for _, p := range z.parts {
-		write(p.deflated)
-		crc = combineCRC(crc, p.crc, p.size)
-		size += p.size
-	}
-	write(lastBlock)
-	tail := binary.LittleEndian.AppendUint32(nil, crc)
-	write(binary.LittleEndian.AppendUint32(tail, uint32(size))) // modulo 2^32, RFC 1952
-	return n, err
+	return nil
 }
 
-// plainParts is a document sent as it is.
-type plainParts struct{ parts }
-
-func (p plainParts) WriteTo(w io.Writer) (n int64, err error) {
-	readers := make([]io.Reader, 0, len(p.parts)+1)
-	for _, one := range p.parts {
-		readers = append(readers, bytes.NewReader(one.deflated))
+// writePlain writes the document as it is.
+func (list parts) writePlain(w io.Writer) error {
+	readers := make([]io.Reader, 0, len(list)+1)
+	for _, p := range list {
+		readers = append(readers, bytes.NewReader(p.deflated))
 	}
 	r := flate.NewReader(io.MultiReader(append(readers, bytes.NewReader(lastBlock))...))
-	n, err = io.Copy(w, r) //nolint:gosec // our own parts, of known size
-	return n, errors.Join(err, r.Close())
+	_, err := io.Copy(w, r) //nolint:gosec // our own parts, of known size
+	return errors.Join(err, r.Close())
 }
 
 // feedDocument is the concatenation of its head, one part for each bucket of
 // packages that has any, and its tail.
-func (v *view) feedDocument(ctx context.Context, name string, zipped bool) (*document, error) {
-	info := v.documentInfo(name)
-	key := "document " + name + " " + strconv.FormatBool(zipped)
+func (v *view) feedDocument(ctx context.Context, name string) (*document, error) {
 	if err := v.h.engine.MayList(ctx, v.feed); err != nil {
 		return nil, err
 	}
-	got, err := v.h.engine.Derived(ctx, registry.Repo(v.feed.Name()), key, func(ctx context.Context) (any, int, error) {
-		list, err := v.fixedParts(info.Head)
+	got, err := v.h.engine.Derived(ctx, registry.Repo(v.feed.Name()), "document "+name, func(ctx context.Context) (any, int, error) {
+		list, err := v.feedParts(ctx, name)
 		if err != nil {
 			return nil, 0, err
 		}
-		separator, err := v.fixedParts(info.Separator)
-		if err != nil {
-			return nil, 0, err
+		h := sha256.New()
+		for _, p := range list {
+			_, _ = h.Write(p.sum[:]) // never fails
 		}
-		first := true
-		for b := range engine.Buckets {
-			if v.feed.ID == 0 {
-				break
-			}
-			p, err := v.bucket(ctx, name, b)
-			if err != nil {
+		d := &document{parts: list, etag: tagOf(h.Sum(nil))}
+		weight := 16 * len(list)
+		if list.size() <= joinBelow {
+			if d.parts, err = joined(list); err != nil {
 				return nil, 0, err
 			}
-			if p.size == 0 {
-				continue
-			}
-			if !first {
-				list = append(list, separator...)
-			}
-			first = false
-			list = append(list, p)
+			weight += len(d.parts[0].deflated)
 		}
-		tail, err := v.fixedParts(info.Tail)
-		if err != nil {
-			return nil, 0, err
-		}
-		return join(append(list, tail...), zipped), 16 * len(list), nil
+		return d, weight, nil
 	})
 	if err != nil {
 		return nil, err
@@ -146,19 +161,50 @@ func (v *view) feedDocument(ctx context.Context, name string, zipped bool) (*doc
 	return got.(*document), nil
 }
 
-func join(list parts, zipped bool) *document {
-	h := sha256.New()
-	d := &document{}
-	for _, p := range list {
-		_, _ = h.Write(p.sum[:]) // never fails
-		d.size += p.size
+// joinBelow is up to how many bytes a feed's document is compressed as one:
+// its parts are small then, and hardly get smaller alone.
+const joinBelow = 1 << 20
+
+func joined(list parts) (parts, error) {
+	w := newPartWriter()
+	defer w.release()
+	if err := list.writePlain(w); err != nil {
+		return nil, err
 	}
-	d.WriterTo, d.etag = plainParts{list}, quoteSum(h, "")
-	if zipped {
-		z := zippedParts{list}
-		d.WriterTo, d.size, d.etag = z, z.size(), quoteSum(h, "-gzip")
+	one, err := w.part()
+	return parts{one}, err
+}
+
+func (v *view) feedParts(ctx context.Context, name string) (parts, error) {
+	info := v.documentInfo(name)
+	list, err := v.fixedParts(info.Head)
+	if err != nil {
+		return nil, err
 	}
-	return d
+	separator, err := v.fixedParts(info.Separator)
+	if err != nil {
+		return nil, err
+	}
+	first := true
+	for b := range engine.Buckets {
+		if v.feed.ID == 0 {
+			break
+		}
+		p, err := v.bucket(ctx, name, b)
+		if err != nil {
+			return nil, err
+		}
+		if p.size == 0 {
+			continue
+		}
+		if !first {
+			list = append(list, separator...)
+		}
+		first = false
+		list = append(list, p)
+	}
+	tail, err := v.fixedParts(info.Tail)
+	return append(list, tail...), err
 }
 
 func (v *view) fixedParts(text string) (parts, error) {

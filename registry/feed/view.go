@@ -159,11 +159,11 @@ func setDefault(h http.Header, name, value string) {
 }
 
 func (v *view) Bytes(ctx context.Context, pkg, name string) ([]byte, error) {
-	d, err := v.document(ctx, pkg, name, false)
+	d, err := v.document(ctx, pkg, name)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	_, err = d.WriteTo(&b)
+	err = d.write(&b, false)
 	return b.Bytes(), err
 }
