@@ -11,7 +11,10 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+	"runtime"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/packhouse/packhouse/artifacttypes"
 	"github.com/packhouse/packhouse/registry"
@@ -186,14 +189,11 @@ func (v *view) feedParts(ctx context.Context, name string) (parts, error) {
 		return nil, err
 	}
 	first := true
-	for b := range engine.Buckets {
-		if v.feed.ID == 0 {
-			break
-		}
-		p, err := v.bucket(ctx, name, b)
-		if err != nil {
-			return nil, err
-		}
+	buckets, err := v.buckets(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range buckets {
 		if p.size == 0 {
 			continue
 		}
@@ -213,6 +213,24 @@ func (v *view) fixedParts(text string) (parts, error) {
 	}
 	p, err := newPart([]byte(text))
 	return parts{p}, err
+}
+
+// buckets are the parts of all packages. Most come from the cache; after a
+// start all are composed, on all processors.
+func (v *view) buckets(ctx context.Context, name string) (parts, error) {
+	if v.feed.ID == 0 {
+		return nil, nil
+	}
+	list := make(parts, engine.Buckets)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for b := range list {
+		g.Go(func() (err error) {
+			list[b], err = v.bucket(ctx, name, b)
+			return err
+		})
+	}
+	return list, g.Wait()
 }
 
 // bucket composes the part of all packages in one bucket.
