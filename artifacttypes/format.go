@@ -97,6 +97,8 @@ type Document struct {
 	// joined by Separator, Tail. They hold no [Base]. Others are one per package.
 	Feed                  bool
 	Head, Separator, Tail string
+	// Fragments are the kinds that Compose takes of a feed document's packages.
+	Fragments []string
 }
 
 // Setting is one configuration key: formats.NAME.KEY.

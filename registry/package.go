@@ -70,6 +70,12 @@ func (f File) Same(g File) bool {
 	return f.Key() == g.Key() || f.Digest == g.Digest && (f.Name == "" || g.Name == "")
 }
 
+// Keeps tells whether g, in a later edition, is f as clients know it: a name
+// that is there does not vanish.
+func (f File) Keeps(g File) bool {
+	return f.Key() == g.Key() || f.Digest == g.Digest && f.Name == ""
+}
+
 // FileFacts is what was found out about one file's content.
 type FileFacts struct {
 	// Sums holds the checksums that the format asks for, in lower-case hex, by

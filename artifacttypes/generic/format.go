@@ -30,7 +30,7 @@ func (Format) Info() artifacttypes.Info {
 		Name: "generic", Title: "Generic", Parser: 1, ArtifactTypes: []string{artifactType}, Clients: []string{"curl", "wget"},
 		Sums: []string{"md5", "sha1", "sha256", "sha512"}, Fragments: []string{"version"},
 		Documents: []artifacttypes.Document{
-			{Name: "packages", Type: "application/json", Feed: true, Head: "[", Separator: ",", Tail: "]\n"},
+			{Name: "packages", Type: "application/json", Feed: true, Head: "[", Separator: ",", Tail: "]\n", Fragments: []string{"version"}},
 			{Name: "versions", Type: "application/json"},
 		},
 		Usage: []artifacttypes.Usage{{Client: "curl", Command: "curl -T tool.bin " + artifacttypes.Base + "/tool/1.0/"}},

@@ -45,10 +45,10 @@ func (Format) Info() artifacttypes.Info {
 		Documents: []artifacttypes.Document{
 			// The time is no news: what the index holds is its ETag's to say.
 			{
-				Name: indexDocument, Type: "application/yaml", Feed: true,
+				Name: indexDocument, Type: "application/yaml", Feed: true, Fragments: []string{entryFragment},
 				Head: `{"apiVersion":"v1","generated":"1970-01-01T00:00:00Z","entries":{` + "\n", Separator: ",\n", Tail: "\n}}\n",
 			},
-			{Name: chartsDocument, Type: jsonType, Feed: true, Head: "{", Separator: ",\n", Tail: "}\n"},
+			{Name: chartsDocument, Type: jsonType, Feed: true, Fragments: []string{entryFragment}, Head: "{", Separator: ",\n", Tail: "}\n"},
 			{Name: versionsDocument, Type: jsonType},
 		},
 		Clients: []string{"helm"},

@@ -34,7 +34,7 @@ func (Format) Info() artifacttypes.Info {
 		Documents: []artifacttypes.Document{
 			{Name: documentMetadata, Type: "text/xml"},
 			{Name: documentSnapshots, Type: "application/json"},
-			{Name: documentPlugins, Type: "application/x-ndjson", Feed: true},
+			{Name: documentPlugins, Type: "application/x-ndjson", Feed: true, Fragments: []string{fragmentPlugin}},
 		},
 		Settings: []artifacttypes.Setting{
 			{Key: settingPolicy, Default: "mixed", Doc: "what may be published: release, snapshot or mixed (both)", Check: checkPolicy},

@@ -1,8 +1,6 @@
 package npm
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -138,13 +136,5 @@ func TestSignatures(t *testing.T) {
 	}
 	if v.Dist.Integrity != integrityOf(tarball) {
 		t.Errorf("integrity %s", v.Dist.Integrity)
-	}
-}
-
-func TestWriteErrorIsJSON(t *testing.T) {
-	t.Parallel()
-	var b bytes.Buffer
-	if err := json.Compact(&b, encode(map[string]string{"error": "\"\x01\n<é"})); err != nil {
-		t.Error(err)
 	}
 }

@@ -1,10 +1,8 @@
 package npm
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/packhouse/packhouse/artifacttypes"
@@ -16,24 +14,18 @@ const (
 	maxMaintainers = 100
 )
 
-// checkRevision refuses a change that was made to a document that is not the
-// present one any more: what came in between would be undone. "" is no revision.
-func checkRevision(ctx context.Context, v artifacttypes.View, name, rev string) error {
-	if rev == "" {
-		return nil
-	}
-	doc, err := v.Bytes(ctx, name, full)
+// current is the packument as clients read it. A change that was made to an
+// older one is refused: what came in between would be undone. "" is no revision.
+func current(ctx context.Context, v artifacttypes.View, name, rev string) (object, error) {
+	raw, err := v.Bytes(ctx, name, full)
 	if err != nil {
-		return absent(name, err)
+		return nil, absent(name, err)
 	}
-	if last := bytes.LastIndex(doc, []byte(`"`+revisionKey+`":`)); last >= 0 {
-		if o, ok := fields(append([]byte("{"), doc[last:]...)); ok {
-			if now, _ := text(o.get(revisionKey)); now == rev {
-				return nil
-			}
-		}
+	doc, _ := fields(raw)
+	if now, _ := text(doc.get(revisionKey)); rev != "" && rev != now {
+		return nil, registry.E("npm.current", registry.Conflict, nil, "%s was changed in the meantime: run the command again", name)
 	}
-	return registry.E("npm.checkRevision", registry.Conflict, nil, "%s was changed in the meantime: run the command again", name)
+	return doc, nil
 }
 
 // apply makes changes that clients see.
@@ -45,16 +37,15 @@ func apply(ctx context.Context, v artifacttypes.View, name string, ops ...regist
 // packument, what a client may change in it: the deprecations; or the stars,
 // or the maintainers.
 func change(ctx context.Context, v artifacttypes.View, name string, body object) error {
-	if _, err := v.Package(ctx, name); err != nil {
-		return absent(name, err)
-	}
 	rev, _ := text(body.get(revisionKey))
-	err := checkRevision(ctx, v, name, rev)
+	doc, err := current(ctx, v, name, rev)
+	if err != nil {
+		return err
+	}
 	var ops []registry.Op
 	switch {
-	case err != nil:
 	case body.get("versions") != nil:
-		ops, err = deprecations(ctx, v, name, body)
+		ops, err = deprecations(doc, body)
 	case body.get("maintainers") != nil:
 		ops, err = owners(body)
 	case body.get("users") != nil:
@@ -70,7 +61,13 @@ func change(ctx context.Context, v artifacttypes.View, name string, body object)
 
 // deprecations are those that differ from what is there. The empty text takes
 // a deprecation back; a version that says nothing of it stays as it is.
-func deprecations(ctx context.Context, v artifacttypes.View, name string, body object) ([]registry.Op, error) {
+func deprecations(doc, body object) ([]registry.Op, error) {
+	now := map[string]string{}
+	there, _ := fields(doc.get("versions"))
+	for _, m := range there {
+		described, _ := fields(m.Value)
+		now[m.Key], _ = text(described.get("deprecated"))
+	}
 	versions, _ := fields(body.get("versions"))
 	var ops []registry.Op
 	for _, m := range versions {
@@ -90,14 +87,7 @@ func deprecations(ctx context.Context, v artifacttypes.View, name string, body o
 		if err != nil {
 			return nil, err
 		}
-		rel, err := v.Release(ctx, name, version)
-		if errors.Is(err, registry.ManifestUnknown) {
-			continue // unpublished since the client looked
-		}
-		if err != nil {
-			return nil, err
-		}
-		if rel.State[stateDeprecated] != why {
+		if was, ok := now[version]; ok && was != why { // one that is not there was unpublished meanwhile
 			ops = append(ops, registry.SetState{Version: version, Key: stateDeprecated, Value: why})
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"github.com/packhouse/packhouse/artifacttypes/typetest"
+	"github.com/packhouse/packhouse/registry"
 )
 
 // packed is one entry of a tarball.
@@ -264,4 +265,15 @@ func verify(key, sig, text string) error {
 		return errors.New("the signature is not the key's")
 	}
 	return nil
+}
+
+// sameTag checks that two tags of a package's repository name one manifest.
+func (p place) sameTag(path string, a, b registry.Tag) {
+	p.T.Helper()
+	repo := registry.Repo("acme/npm/" + path)
+	x, errX := p.Engine.Tagged(p.T.Context(), repo, a)
+	y, errY := p.Engine.Tagged(p.T.Context(), repo, b)
+	if err := errors.Join(errX, errY); err != nil || x.Digest != y.Digest {
+		p.T.Errorf("tag %s is %s, tag %s is %s, %v", a, x.Digest, b, y.Digest, err)
+	}
 }

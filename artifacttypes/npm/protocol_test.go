@@ -206,6 +206,7 @@ func TestLatestAlwaysExists(t *testing.T) {
 	t.Parallel()
 	p := open(t)
 	p.publish("widget", "1.0.0", "next")
+	p.sameTag("widget", "latest", "1.0.0")
 	p.publish("widget", "2.0.0-rc.1", "next")
 	p.publish("widget", "1.5.0", "beta")
 	if diff := cmp.Diff(map[string]string{"latest": "1.0.0", "next": "2.0.0-rc.1", "beta": "1.5.0"}, p.tags("widget")); diff != "" {
@@ -359,6 +360,12 @@ func TestProvenance(t *testing.T) {
 			Bundle        json.RawMessage
 		}
 	}
+	// What OCI clients attest is about the manifest: npm's would refuse the package for it.
+	const bundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	other := registry.Referrer{ArtifactType: bundleType, MediaType: bundleType, Content: []byte(bundle(subject("localhost/acme/npm/acme/widget", sum)))}
+	if err := p.Engine.Attach(t.Context(), "acme/npm/acme/widget", "1.0.0", other); err != nil {
+		t.Fatal(err)
+	}
 	p.decode(p.want(http.StatusOK, http.MethodGet, "/-/npm/v1/attestations/@acme%2fwidget@1.0.0", ""), &answer)
 	if len(answer.Attestations) != 1 || answer.Attestations[0].PredicateType != "https://slsa.dev/provenance/v1" || string(answer.Attestations[0].Bundle) != good {
 		t.Errorf("attestations = %+v, want the bundle %s", answer, good)
@@ -374,7 +381,7 @@ func TestProvenance(t *testing.T) {
 		}
 		types = append(types, ref.ArtifactType)
 	}
-	if !slices.Contains(types, "application/vnd.dev.sigstore.bundle.v0.3+json") {
+	if !slices.Contains(types, bundleType) {
 		t.Errorf("referrers of types %v", types)
 	}
 }

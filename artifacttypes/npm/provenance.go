@@ -53,6 +53,20 @@ func openBundle(text []byte) (mediaType string, s statement, err error) {
 	return mediaType, s, nil
 }
 
+// about checks that the statement is about one tarball and nothing else.
+func (s statement) about(name, version, sha512 string) error {
+	if len(s.Subject) != 1 {
+		return artifacttypes.Invalid("the provenance is about %d subjects: want the package alone", len(s.Subject))
+	}
+	if want, got := purl(name, version), s.Subject[0].Name; got != want {
+		return artifacttypes.Invalid("the provenance is about %q, not about %s", clip(got), want)
+	}
+	if got := s.Subject[0].Digest["sha512"]; !strings.EqualFold(got, sha512) {
+		return artifacttypes.Invalid("the provenance is about a tarball whose SHA-512 is %q, not about this one", clip(got))
+	}
+	return nil
+}
+
 // provenance checks that the bundle is about this one tarball, and makes a
 // referrer of it. Its signature is for those to check who install the package.
 func provenance(name, version, sha512 string, text []byte) (artifacttypes.Referrer, string, error) {
@@ -61,14 +75,8 @@ func provenance(name, version, sha512 string, text []byte) (artifacttypes.Referr
 	if err != nil {
 		return none, "", err
 	}
-	if len(s.Subject) != 1 {
-		return none, "", artifacttypes.Invalid("the provenance is about %d subjects: want the package alone", len(s.Subject))
-	}
-	if want, got := purl(name, version), s.Subject[0].Name; got != want {
-		return none, "", artifacttypes.Invalid("the provenance is about %q, not about %s", clip(got), want)
-	}
-	if got := s.Subject[0].Digest["sha512"]; !strings.EqualFold(got, sha512) {
-		return none, "", artifacttypes.Invalid("the provenance is about a tarball whose SHA-512 is %q, not about this one", clip(got))
+	if err := s.about(name, version, sha512); err != nil {
+		return none, "", err
 	}
 	if s.PredicateType == "" {
 		return none, "", artifacttypes.Invalid("the provenance statement has no predicateType")
@@ -84,7 +92,9 @@ func provenance(name, version, sha512 string, text []byte) (artifacttypes.Referr
 	}, s.PredicateType, nil
 }
 
-// attestations answers with the bundles that refer to a version.
+// attestations answers with the bundles that refer to a version and are about
+// its tarball. Clients refuse a package for a bundle about anything else, such
+// as its manifest, which is what OCI clients sign.
 func attestations(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error {
 	name, version, ok := cutVersion(joined(r, "spec"))
 	if !ok {
@@ -108,7 +118,7 @@ func attestations(w http.ResponseWriter, r *http.Request, v artifacttypes.View) 
 		if err != nil {
 			return err
 		}
-		if _, s, err := openBundle(text); err == nil {
+		if _, s, err := openBundle(text); err == nil && len(rel.Files) == 1 && s.about(rel.Package, rel.Version, rel.Files[0].Facts.Sums["sha512"]) == nil {
 			list = append(list, attestation{s.PredicateType, text})
 		}
 	}
@@ -120,14 +130,24 @@ func attestations(w http.ResponseWriter, r *http.Request, v artifacttypes.View) 
 
 // bundleOf is the Sigstore bundle in a referrer, nil if there is none.
 func bundleOf(ctx context.Context, v artifacttypes.View, rel *registry.Release, ref registry.Manifest) ([]byte, error) {
-	var m ocispec.Manifest
-	if json.Unmarshal(ref.Raw, &m) != nil || len(m.Layers) != 1 || !strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix) {
-		return nil, nil // an index, or something else that refers to the release
+	layer, ok := bundleLayer(ref.Raw)
+	if !ok {
+		return nil, nil
 	}
-	body, err := v.Blob(ctx, rel, m.Layers[0].Digest)
+	body, err := v.Blob(ctx, rel, layer)
 	if err != nil {
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(body, maxMetadata))
 	return text, errors.Join(err, body.Close())
+}
+
+// bundleLayer finds the one layer of a manifest, if that is a Sigstore bundle.
+func bundleLayer(manifest []byte) (registry.Digest, bool) {
+	var m ocispec.Manifest
+	ok := json.Unmarshal(manifest, &m) == nil && len(m.Layers) == 1 && strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix)
+	if !ok {
+		return "", false
+	}
+	return m.Layers[0].Digest, true
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -100,15 +101,15 @@ func TestInspectCutsReadmes(t *testing.T) {
 	}
 }
 
-// hostile are tarballs that must be refused, with a part of the sentence.
-func hostile() map[string]struct {
+// refusal is a tarball that must be refused, with a part of the sentence.
+type refusal struct {
 	file []byte
 	want string
-} {
-	type one = struct {
-		file []byte
-		want string
-	}
+}
+
+var hostile = sync.OnceValue(makeHostile)
+
+func makeHostile() map[string]refusal {
 	meta := packed{name: "package/package.json", content: plainPackage}
 	withJSON := func(doc string) []byte { return pack(packed{name: "package/package.json", content: doc}) }
 	good := simple(plainPackage)
@@ -129,7 +130,7 @@ func hostile() map[string]struct {
 	for i := range maxLinks + 1 {
 		manyLinks = append(manyLinks, packed{name: fmt.Sprintf("package/l%d", i), kind: tar.TypeSymlink, link: "x"})
 	}
-	return map[string]one{
+	return map[string]refusal{
 		"empty":                      {nil, "not a tarball"},
 		"no gzip":                    {[]byte("PK\x03\x04 is a zip"), "not a tarball"},
 		"gzip of something else":     {zipped(io.LimitReader(endless('x'), 10_000)), "cannot be read"},

@@ -37,7 +37,7 @@ func unpublish(ctx context.Context, v artifacttypes.View, name, rev string, whic
 	if err != nil {
 		return 0, absent(name, err)
 	}
-	if err := checkRevision(ctx, v, name, rev); err != nil {
+	if _, err := current(ctx, v, name, rev); err != nil {
 		return 0, err
 	}
 	var gone, left []string
@@ -70,6 +70,9 @@ func mayUnpublish(v artifacttypes.View, name string, one registry.Version) error
 		return nil
 	}
 	d, err := time.ParseDuration(window)
+	if d == 0 {
+		return registry.E("npm.unpublish", registry.Denied, nil, "%s@%s cannot be unpublished, as this registry keeps all versions. Deprecate it instead", name, one.Version)
+	}
 	if err != nil || v.Now().Sub(one.Published) >= d {
 		return registry.E("npm.unpublish", registry.Denied, nil,
 			"%s@%s cannot be unpublished: this registry allows it for %s after the publication. Deprecate it instead", name, one.Version, window)

@@ -44,6 +44,7 @@ func TestUnpublish(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"latest": "1.1.0", "next": "1.1.0", "old": "1.0.0", "rc": "2.0.0-rc.1"}, after.Tags); diff != "" {
 		t.Error(diff)
 	}
+	p.sameTag("acme/widget", "latest", "1.1.0")
 	if after.Rev == rev {
 		t.Errorf("the revision is still %s", rev)
 	}

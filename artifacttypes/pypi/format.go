@@ -55,11 +55,11 @@ func (Format) Info() artifacttypes.Info {
 			{Name: legacyJSON, Type: "application/json"},
 			{
 				Name: projectsJSON, Type: simpleJSONType, Feed: true,
-				Head: `{"meta":{"api-version":"` + apiVersion + `"},"projects":[`, Separator: ",", Tail: "]}",
+				Head: `{"meta":{"api-version":"` + apiVersion + `"},"projects":[`, Separator: ",", Tail: "]}", Fragments: []string{jsonFragment},
 			},
 			{
 				Name: projectsHTML, Type: textHTMLType, Feed: true,
-				Head: htmlHead("Simple index", ""), Tail: htmlTail,
+				Head: htmlHead("Simple index", ""), Tail: htmlTail, Fragments: []string{jsonFragment},
 			},
 		},
 		Usage: []artifacttypes.Usage{

@@ -3,12 +3,14 @@ package typetest
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -31,6 +33,7 @@ type Place struct {
 	Engine *engine.Engine
 	URL    string // of the server, without a trailing slash
 	Format artifacttypes.Format
+	dir    string
 }
 
 // Namespace is where tests publish.
@@ -62,7 +65,7 @@ func Open(t *testing.T, f artifacttypes.Format) *Place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Place{T: t, Engine: e, Format: f}
+	p := &Place{T: t, Engine: e, Format: f, dir: dir}
 	oci := distspec.New(e, distspec.Options{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if target, ok := h.Find(r); ok {
@@ -202,4 +205,21 @@ func (p *Place) read(repo registry.Repo, d registry.Digest) []byte {
 		p.T.Fatal(err)
 	}
 	return content
+}
+
+// forget deletes all that is derived, behind the engine's back.
+func (p *Place) forget() {
+	p.T.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(p.dir, "packhouse.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	for _, statement := range []string{`DELETE FROM fragments`, `DELETE FROM file_facts`, `UPDATE releases SET facts = NULL`, `UPDATE repositories SET terms = NULL`} {
+		if _, err := db.ExecContext(p.T.Context(), statement); err != nil {
+			p.T.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		p.T.Fatal(err)
+	}
 }

@@ -350,6 +350,7 @@ func (s Suite) reindex(t *testing.T) {
 	p.mustPublish(s.Second)
 	before := s.documents(p)
 	for _, fresh := range []bool{false, true} {
+		p.forget()
 		r, err := p.Engine.Reindex(t.Context(), engine.ReindexOptions{Fresh: fresh})
 		if err != nil || len(r.Failed) > 0 || r.Releases == 0 {
 			t.Fatalf("reindex: %+v, %v", r, err)

@@ -11,16 +11,27 @@ import (
 // Change applies ops to the package that r is, in one commit. It returns
 // NAME_UNKNOWN, MANIFEST_UNKNOWN.
 func (e *Engine) Change(ctx context.Context, r registry.Repo, ops ...registry.Op) error {
-	const op = "engine.Change"
 	for _, o := range ops {
 		if err := e.can(ctx, verbOf(o), r); err != nil {
 			return err
 		}
 	}
-	if err := e.ensureEmpty(ctx, r); err != nil {
-		return err
+	return e.changePackage(ctx, r, ops)
+}
+
+// changePackage is Change for who may.
+func (e *Engine) changePackage(ctx context.Context, r registry.Repo, ops []registry.Op) error {
+	const op = "engine.Change"
+	how := freeing
+	for _, o := range ops {
+		if _, frees := o.(registry.WithdrawVersion); !frees {
+			how = durable
+		}
+		if err := e.readAhead(ctx, r, o); err != nil {
+			return err
+		}
 	}
-	return wrap(op, e.change(ctx, r, freeing, func(ctx context.Context, tx *meta.Tx) error {
+	return wrap(op, e.change(ctx, r, how, func(ctx context.Context, tx *meta.Tx) error {
 		repo, err := tx.Repository(ctx, r)
 		if errors.Is(err, meta.ErrNotFound) || err == nil && repo.Package == "" {
 			return unknownRepo(op, r)
@@ -33,11 +44,77 @@ func (e *Engine) Change(ctx context.Context, r registry.Repo, ops ...registry.Op
 				return err
 			}
 		}
-		if err := tx.Touch(ctx, repo); err != nil { // whatever it was
+		if err := tx.Touch(ctx, repo); err != nil {
 			return err
 		}
 		return tx.NextGeneration(ctx, repo)
 	}))
+}
+
+// readAhead makes sure that the facts of the release which o renders again are
+// stored: a file cannot be read within a transaction.
+func (e *Engine) readAhead(ctx context.Context, r registry.Repo, o registry.Op) error {
+	var version string
+	switch o := o.(type) {
+	case registry.SetState:
+		version = o.Version
+	case registry.RestoreVersion:
+		version = o.Version
+	}
+	if version == "" {
+		return nil
+	}
+	feed, _, _ := e.feedOf(r)
+	tag, err := e.VersionTag(feed, version)
+	if err != nil {
+		return nil //nolint:nilerr // apply says that there is no such version
+	}
+	row, err := e.meta.Release(ctx, r, tag)
+	if err != nil || row.Manifest == 0 {
+		return nil //nolint:nilerr // as above
+	}
+	return e.storeFacts(ctx, r, row.Manifest)
+}
+
+// storeFacts reads the files of an edition that the present parser has not
+// read, and stores what it found.
+func (e *Engine) storeFacts(ctx context.Context, r registry.Repo, manifest int64) error {
+	f := e.formats[formatName(e, r)]
+	if f == nil {
+		return nil
+	}
+	_, _, fresh, err := e.filesOf(ctx, r, f, manifest)
+	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	return wrap("engine.storeFacts", e.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) error {
+		return addFacts(ctx, tx, f, fresh)
+	}))
+}
+
+func addFacts(ctx context.Context, tx *meta.Tx, f *Format, fresh []registry.File) error {
+	for _, file := range fresh {
+		if err := tx.AddFileFacts(ctx, f.Name, f.Parser, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkLabel refuses a label that is, or could be taken for, something else's
+// tag.
+func (e *Engine) checkLabel(ctx context.Context, tx *meta.Tx, r meta.Repository, f *Format, label registry.Tag) error {
+	if err := f.Label(string(label)); err != nil {
+		return err
+	}
+	_, err := tx.Release(ctx, r.Name, label)
+	if errors.Is(err, meta.ErrNotFound) && !registry.IsSignatureTag(label) {
+		return nil
+	}
+	if err == nil || errors.Is(err, meta.ErrNotFound) {
+		return registry.E("engine.checkLabel", registry.ManifestInvalid, nil, "%s cannot be a label: it is the tag of a version or a signature", label)
+	}
+	return err
 }
 
 func verbOf(o registry.Op) registry.Verb {
@@ -61,11 +138,11 @@ func (e *Engine) apply(ctx context.Context, tx *meta.Tx, r meta.Repository, o re
 		if err != nil {
 			return err
 		}
-		if err := f.Label(o.Label); err != nil {
-			return err
-		}
 		tag, err := registry.ParseTag(o.Label)
 		if err != nil {
+			return err
+		}
+		if err := e.checkLabel(ctx, tx, r, f, tag); err != nil {
 			return err
 		}
 		row, err := e.row(ctx, tx, r, o.Version)
@@ -79,10 +156,10 @@ func (e *Engine) apply(ctx context.Context, tx *meta.Tx, r meta.Repository, o re
 		if err != nil {
 			return err
 		}
-		if f.Label(o.Label) != nil { // a version's tag is no label
-			err = meta.ErrNotFound
-		} else {
+		if err = e.checkLabel(ctx, tx, r, f, registry.Tag(o.Label)); err == nil {
 			err = tx.CloseTag(ctx, r, registry.Tag(o.Label))
+		} else if errors.Is(err, registry.ManifestInvalid) {
+			err = meta.ErrNotFound
 		}
 		if errors.Is(err, meta.ErrNotFound) {
 			return registry.E(op, registry.ManifestUnknown, nil, "%s has no label %s", r.Package, clip(o.Label))

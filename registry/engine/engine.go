@@ -47,6 +47,7 @@ type Engine struct {
 	keys  keys
 
 	formats map[string]*Format
+	loading sync.Mutex                               // of feeds
 	feeds   atomic.Pointer[map[string]registry.Feed] // by name
 	growing [64]sync.Mutex                           // by release: those who add to one take turns
 	signer  signer

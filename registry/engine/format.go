@@ -37,6 +37,8 @@ type Format struct {
 // loadFeeds reads the names of all feeds. They are few, and every push asks
 // whether it is below one.
 func (e *Engine) loadFeeds(ctx context.Context) error {
+	e.loading.Lock() // so that no older list replaces a newer one
+	defer e.loading.Unlock()
 	list, err := e.meta.Feeds(ctx)
 	if err != nil {
 		return err
@@ -47,6 +49,14 @@ func (e *Engine) loadFeeds(ctx context.Context) error {
 	}
 	e.feeds.Store(&feeds)
 	return nil
+}
+
+// reloadFeeds is loadFeeds after a commit that may have made one. The commit
+// stands whatever comes of it.
+func (e *Engine) reloadFeeds(ctx context.Context) {
+	if err := e.loadFeeds(context.WithoutCancel(ctx)); err != nil {
+		e.cfg.Log.ErrorContext(ctx, "feeds not read again, the next publish tries again", "err", err)
+	}
 }
 
 // Feed finds a feed by its name. ok is false when nobody made it yet.
@@ -128,14 +138,13 @@ func (e *Engine) touched(r registry.Repo) []registry.Repo {
 // packages lie where its packages would.
 func (e *Engine) ensureFeed(ctx context.Context, tx *meta.Tx, f registry.Feed) (registry.Feed, error) {
 	const op = "engine.ensureFeed"
-	if f.ID != 0 {
-		return f, nil
-	}
-	switch r, err := tx.UntypedBelow(ctx, f.Name()); {
-	case err == nil:
-		return f, registry.E(op, registry.Conflict, nil, "%s cannot become a %s feed while %s, which is no package, lies below it: use another namespace or remove that repository", f.Name(), f.Format, r)
-	case !errors.Is(err, meta.ErrNotFound):
-		return f, err
+	if f.ID == 0 {
+		switch r, err := tx.InTheWay(ctx, f.Name()); {
+		case err == nil:
+			return f, registry.E(op, registry.Conflict, nil, "%s cannot become a %s feed while %s, which is none of its packages, lies below it: use another namespace or remove that repository", f.Name(), f.Format, r)
+		case !errors.Is(err, meta.ErrNotFound):
+			return f, err
+		}
 	}
 	return tx.EnsureFeed(ctx, f.Namespace, f.Format)
 }

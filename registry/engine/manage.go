@@ -193,7 +193,7 @@ func (e *Engine) DeleteNamespace(ctx context.Context, name string) (int, error) 
 		return 0, registry.E(op, registry.NameUnknown, nil, "there is no namespace %q", name)
 	}
 	if err == nil {
-		err = e.loadFeeds(ctx)
+		e.reloadFeeds(ctx)
 	}
 	return members, wrap(op, err)
 }
@@ -207,9 +207,6 @@ func (e *Engine) RestoreNamespace(ctx context.Context, name string) (int, error)
 		}
 		return true, e.RestoreRepository(ctx, r.Name)
 	})
-	if err == nil {
-		err = e.loadFeeds(ctx)
-	}
 	return n, err
 }
 
@@ -289,6 +286,9 @@ func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.
 		}
 		switch row, err := tx.Release(ctx, name, t); {
 		case err == nil: // a version has one content: it is there, or comes back
+			if err := e.can(ctx, registry.Withdraw, name); err != nil {
+				return err
+			}
 			if err := e.restoreVersion(ctx, tx, r, row.Version); err != nil {
 				return err
 			}
@@ -313,6 +313,12 @@ func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.
 		}
 		p := periods[i]
 		restored = p.Digest
+		switch row, err := tx.ReleaseOf(ctx, name, p.Digest); {
+		case err == nil && !row.Withdrawn.IsZero():
+			return registry.E(op, registry.ManifestUnknown, nil, "tag %s pointed to version %s, which was withdrawn: restore that first", t, row.Version)
+		case err != nil && !errors.Is(err, meta.ErrNotFound):
+			return err
+		}
 		if err := tx.OpenMembership(ctx, r, p.Manifest, p.Digest); err != nil {
 			return err
 		}

@@ -98,11 +98,11 @@ func (e *Engine) PutManifest(ctx context.Context, r registry.Repo, m registry.Ma
 	err = e.change(ctx, r, durable, func(ctx context.Context, tx *meta.Tx) error {
 		return e.putManifest(ctx, tx, r, row, parsed, t, o)
 	})
-	if err == nil && t != nil && t.feed.ID == 0 {
-		err = e.loadFeeds(ctx)
-	}
 	if err != nil {
 		return registry.PutResult{}, wrap(op, err)
+	}
+	if t != nil && t.feed.ID == 0 {
+		e.reloadFeeds(ctx)
 	}
 	return registry.PutResult{Descriptor: row.Descriptor, Subject: row.Subject}, nil
 }
@@ -118,9 +118,12 @@ func (e *Engine) putManifest(ctx context.Context, tx *meta.Tx, name registry.Rep
 		return err
 	}
 	if t != nil {
-		if err := e.claim(ctx, tx, r, t); err != nil {
-			return err
-		}
+		err = e.claim(ctx, tx, r, t)
+	} else {
+		err = e.guardNames(r, o.Tags)
+	}
+	if err != nil {
+		return err
 	}
 	add := meta.NewManifest{Manifest: m}
 	if err := e.references(ctx, tx, r, p, &add); err != nil {
@@ -147,6 +150,20 @@ func (e *Engine) putManifest(ctx context.Context, tx *meta.Tx, name registry.Rep
 		}
 	}
 	return tx.NextGeneration(ctx, r)
+}
+
+// guardNames keeps what is no package from taking the name of one: below a
+// feed it gets the tags of signatures alone.
+func (e *Engine) guardNames(r meta.Repository, tags []registry.Tag) error {
+	if _, _, inFeed := e.feedOf(r.Name); !inFeed && r.Package == "" {
+		return nil
+	}
+	for _, t := range tags {
+		if !registry.IsSignatureTag(t) {
+			return registry.E("engine.PutManifest", registry.ManifestInvalid, nil, "tag %s of %s can only point to a package: push what is about one by digest", t, r.Name)
+		}
+	}
+	return nil
 }
 
 // checkNames holds o.If against what each tag points to, or whether d is there

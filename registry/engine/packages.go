@@ -109,7 +109,7 @@ func (e *Engine) load(ctx context.Context, r registry.Repo, row meta.Release) (*
 	if f == nil {
 		return nil, unknownRepo("engine.Release", r)
 	}
-	files, _, err := e.filesOf(ctx, r, f, row.Manifest)
+	files, _, _, err := e.filesOf(ctx, r, f, row.Manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -125,23 +125,23 @@ func formatName(e *Engine, r registry.Repo) string {
 	return feed.Format
 }
 
-// filesOf reads the files of an edition with their facts, and its type.
-func (e *Engine) filesOf(ctx context.Context, r registry.Repo, f *Format, manifest int64) (files []registry.File, artifactType string, err error) {
+// filesOf reads the files of an edition with their facts, and its type. fresh
+// are files whose facts are not stored.
+func (e *Engine) filesOf(ctx context.Context, r registry.Repo, f *Format, manifest int64) (files []registry.File, artifactType string, fresh []registry.File, err error) {
 	m, err := e.meta.ManifestByID(ctx, manifest)
 	if err != nil {
-		return nil, "", err
+		return nil, "", nil, err
 	}
 	a, err := artifact(m.Raw, "", "")
 	if err != nil {
-		return nil, "", err
+		return nil, "", nil, err
 	}
-	var unread []registry.File // its facts will be stored by a reindex
 	for i, file := range a.Files {
-		if a.Files[i].Facts, err = e.fileFacts(ctx, r, f, file, &unread); err != nil {
-			return nil, "", err
+		if a.Files[i].Facts, err = e.fileFacts(ctx, r, f, file, &fresh); err != nil {
+			return nil, "", nil, err
 		}
 	}
-	return a.Files, a.ArtifactType, nil
+	return a.Files, a.ArtifactType, fresh, nil
 }
 
 // Versions lists the versions of the package that r is, withdrawn ones
@@ -228,6 +228,9 @@ func (e *Engine) Search(ctx context.Context, feed registry.Feed, text string, of
 // ReleaseReferrers lists what refers to any edition of a release.
 func (e *Engine) ReleaseReferrers(ctx context.Context, r registry.Repo, tag registry.Tag, artifactType string) ([]registry.Manifest, error) {
 	const op = "engine.ReleaseReferrers"
+	if err := e.can(ctx, registry.Read, r); err != nil {
+		return nil, err
+	}
 	row, err := e.meta.Release(ctx, r, tag)
 	if errors.Is(err, meta.ErrNotFound) || err == nil && !row.Withdrawn.IsZero() {
 		return nil, registry.E(op, registry.ManifestUnknown, nil, "there is no version %s of %s", tag, r)
@@ -246,6 +249,9 @@ func (e *Engine) ReleaseReferrers(ctx context.Context, r registry.Repo, tag regi
 				return nil, err
 			}
 			m, err := e.Manifest(ctx, r, d.Digest)
+			if errors.Is(err, registry.ManifestUnknown) {
+				continue // replaced meanwhile
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -265,7 +271,7 @@ func (e *Engine) Attach(ctx context.Context, r registry.Repo, tag registry.Tag, 
 	if err != nil {
 		return err
 	}
-	if err := e.ensureEmpty(ctx, r); err != nil {
+	if _, err := e.PutBlob(ctx, r, strings.NewReader(emptyBlob), ""); err != nil {
 		return err
 	}
 	layer.MediaType = ref.MediaType
@@ -316,14 +322,13 @@ func (e *Engine) Fragment(ctx context.Context, r registry.Repo, kind, version st
 // Buckets is how many parts a feed's documents have.
 const Buckets = buckets
 
-// BucketFragments yields the fragments of one bucket of a feed, or of all for
-// -1, by bucket, package, kind and publication.
-func (e *Engine) BucketFragments(ctx context.Context, feed registry.Feed, bucket int) iter.Seq2[StoredFragment, error] {
-	return e.meta.BucketFragments(ctx, feed.ID, bucket)
+// BucketFragments yields the fragments of some kinds of one bucket of a feed,
+// by package, kind and publication.
+func (e *Engine) BucketFragments(ctx context.Context, feed registry.Feed, bucket int, kinds []string) iter.Seq2[StoredFragment, error] {
+	return e.meta.BucketFragments(ctx, feed.ID, bucket, kinds)
 }
 
-// BucketStates returns the packages' own state in one bucket of a feed, or in
-// all for -1.
+// BucketStates returns the packages' own state in one bucket of a feed.
 func (e *Engine) BucketStates(ctx context.Context, feed registry.Feed, bucket int) (map[registry.Repo]map[string]string, error) {
 	states, err := e.meta.BucketStates(ctx, feed.ID, bucket)
 	return states, wrap("engine.BucketStates", err)

@@ -30,7 +30,9 @@ type publication struct {
 
 	repo registry.Repo
 	tag  registry.Tag
-	kind string // artifact type of the present edition, "" for none
+	// Of the present edition, if there is one:
+	kind   string          // its artifact type
+	unread []registry.File // files whose facts are not stored
 }
 
 // Publish adds the draft's files to a release of feed, which it creates if
@@ -156,7 +158,7 @@ func (p *publication) try(ctx context.Context) (*registry.Release, error) {
 	}
 	var files []registry.File
 	if !absent {
-		if files, p.kind, err = e.filesOf(ctx, p.repo, p.f, row.Manifest); err != nil {
+		if files, p.kind, p.unread, err = e.filesOf(ctx, p.repo, p.f, row.Manifest); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +167,7 @@ func (p *publication) try(ctx context.Context) (*registry.Release, error) {
 		return nil, err
 	}
 	if len(fresh) == 0 && !absent {
-		return p.again(ctx, row, files)
+		return p.again(ctx)
 	}
 	if p.draft.New && !absent {
 		return nil, exists(p.draft.Package, row.Version, "it has other files")
@@ -207,18 +209,19 @@ func (p *publication) merge(row meta.Release, have []registry.File) ([]registry.
 	return fresh, nil
 }
 
-// again is a publish of what is there already: only labels can move.
-func (p *publication) again(ctx context.Context, row meta.Release, files []registry.File) (*registry.Release, error) {
+// again is a publish of what is there already: only labels can move, by the
+// right to publish.
+func (p *publication) again(ctx context.Context) (*registry.Release, error) {
 	if len(p.draft.Labels) > 0 {
 		ops := make([]registry.Op, len(p.draft.Labels))
 		for i, l := range p.draft.Labels {
 			ops[i] = registry.SetLabel{Label: l, Version: p.draft.Version}
 		}
-		if err := p.e.Change(ctx, p.repo, ops...); err != nil {
+		if err := p.e.changePackage(ctx, p.repo, ops); err != nil {
 			return nil, err
 		}
 	}
-	return assemble(ctx, p.e.meta, p.repo, row, "", files)
+	return p.e.Release(ctx, p.repo, p.tag)
 }
 
 // content is one blob of a publish: staged by the handler, or small and ours.
@@ -227,12 +230,13 @@ type content struct {
 	ours   bool // the handler discards its own
 }
 
-func (p *publication) commit(ctx context.Context, before meta.Release, files, fresh []registry.File, facts registry.Facts) (_ *registry.Release, err error) {
+func (p *publication) commit(ctx context.Context, before meta.Release, files, fresh []registry.File, facts registry.Facts) (*registry.Release, error) {
 	e := p.e
 	var contents []content
+	committed := false // or perhaps: then the next start's sweep knows
 	defer func() {
 		for _, c := range contents {
-			if err == nil || errors.Is(err, meta.ErrUncertain) {
+			if committed {
 				c.staged.kept = true
 			} else if c.ours {
 				c.staged.Discard()
@@ -284,11 +288,13 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 		slices.SortFunc(m.Layers, func(a, b registry.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
 	}
 	if env.ConfigType != "" {
-		if m.Config, err = own(env.Config, env.ConfigType); err != nil {
+		config, err := own(env.Config, env.ConfigType)
+		if err != nil {
 			return nil, err
 		}
+		m.Config = config
 	}
-	if _, err = own([]byte(emptyBlob), ocispec.MediaTypeEmptyJSON); err != nil {
+	if _, err := own([]byte(emptyBlob), ocispec.MediaTypeEmptyJSON); err != nil {
 		return nil, err
 	}
 	raw, err := json.Marshal(m)
@@ -298,7 +304,7 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 	if int64(len(raw)) > e.cfg.Limits.Manifest {
 		return nil, registry.E("engine.Publish", registry.TooLarge, nil, "a release with %d files needs a manifest of %d bytes, the limit is %d", len(files), len(raw), e.cfg.Limits.Manifest)
 	}
-	t := &typed{format: p.f, feed: p.feed, artifactType: m.ArtifactType, facts: facts, files: files, fresh: fresh, tag: p.tag, named: true, state: p.draft.State, published: published}
+	t := &typed{format: p.f, feed: p.feed, artifactType: m.ArtifactType, facts: facts, files: files, fresh: append(p.unread, fresh...), tag: p.tag, named: true, state: p.draft.State, published: published}
 	if t.artifactType == "" {
 		t.artifactType = env.ConfigType
 	}
@@ -359,14 +365,13 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 		}
 		return tx.NextGeneration(ctx, r)
 	})
+	committed = err == nil || errors.Is(err, meta.ErrUncertain)
 	if err != nil {
 		return nil, err
 	}
 	e.discard(ctx, spare...)
 	if p.feed.ID == 0 {
-		if err := e.loadFeeds(ctx); err != nil {
-			return nil, err
-		}
+		e.reloadFeeds(ctx)
 	}
 	if t.release != nil {
 		return t.release, nil

@@ -23,7 +23,7 @@ type Reindexed struct {
 }
 
 // ReindexFailure is a release that the present parsers refuse. What was
-// derived of it before is gone, its content is still there.
+// derived of it before stays.
 type ReindexFailure struct {
 	Repository registry.Repo `json:"repository"`
 	Tag        registry.Tag  `json:"tag"`
@@ -48,14 +48,6 @@ func (e *Engine) Reindex(ctx context.Context, o ReindexOptions) (Reindexed, erro
 	if err != nil {
 		return Reindexed{}, wrap(op, err)
 	}
-	if o.Fresh {
-		settled := e.cache.changingAll()
-		err := e.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) error { return tx.ForgetDerived(ctx) })
-		settled()
-		if err != nil {
-			return Reindexed{}, wrap(op, err)
-		}
-	}
 	var done Reindexed
 	for after := int64(0); ; {
 		page, err := e.meta.Releases(ctx, after, listPage)
@@ -64,7 +56,7 @@ func (e *Engine) Reindex(ctx context.Context, o ReindexOptions) (Reindexed, erro
 		}
 		for _, row := range page {
 			after = row.ID
-			if err := e.reindexRelease(ctx, row, &done); err != nil {
+			if err := e.reindexRelease(ctx, row, o.Fresh, &done); err != nil {
 				return done, wrap(op, err)
 			}
 			if o.Progress != nil {
@@ -77,7 +69,7 @@ func (e *Engine) Reindex(ctx context.Context, o ReindexOptions) (Reindexed, erro
 	}
 }
 
-func (e *Engine) reindexRelease(ctx context.Context, row meta.Release, done *Reindexed) error {
+func (e *Engine) reindexRelease(ctx context.Context, row meta.Release, again bool, done *Reindexed) error {
 	r, err := e.meta.RepositoryByID(ctx, row.Repository)
 	if errors.Is(err, meta.ErrNotFound) || !row.Withdrawn.IsZero() {
 		return nil // a tombstone, or deleted meanwhile
@@ -85,7 +77,7 @@ func (e *Engine) reindexRelease(ctx context.Context, row meta.Release, done *Rei
 	if err != nil {
 		return err
 	}
-	facts, files, fresh, err := e.derive(ctx, r, row)
+	facts, files, fresh, err := e.derive(ctx, r, row, again)
 	if e, ok := errors.AsType[*registry.Error](err); ok && e.Code == registry.ManifestInvalid {
 		done.Failed = append(done.Failed, ReindexFailure{r.Name, row.Tag, e.Message})
 		return nil
@@ -105,10 +97,8 @@ func (e *Engine) reindexRelease(ctx context.Context, row meta.Release, done *Rei
 		if err != nil {
 			return err
 		}
-		for _, file := range fresh {
-			if err := tx.AddFileFacts(ctx, f.Name, f.Parser, file); err != nil {
-				return err
-			}
+		if err := addFacts(ctx, tx, f, fresh); err != nil {
+			return err
 		}
 		m, err := tx.ManifestByID(ctx, now.Manifest)
 		if err != nil {
@@ -124,8 +114,8 @@ func (e *Engine) reindexRelease(ctx context.Context, row meta.Release, done *Rei
 	return err
 }
 
-// derive describes a release again.
-func (e *Engine) derive(ctx context.Context, r meta.Repository, row meta.Release) (facts registry.Facts, files, fresh []registry.File, err error) {
+// derive describes a release again, reading its files again if asked to.
+func (e *Engine) derive(ctx context.Context, r meta.Repository, row meta.Release, again bool) (facts registry.Facts, files, fresh []registry.File, err error) {
 	f, err := e.formatOf(r)
 	if err != nil {
 		return facts, nil, nil, err
@@ -140,7 +130,11 @@ func (e *Engine) derive(ctx context.Context, r meta.Repository, row meta.Release
 		return facts, nil, nil, err
 	}
 	for i, file := range a.Files {
-		if a.Files[i].Facts, err = e.fileFacts(ctx, r.Name, f, file, &fresh); err != nil {
+		read := e.fileFacts
+		if again {
+			read = e.readFile
+		}
+		if a.Files[i].Facts, err = read(ctx, r.Name, f, file, &fresh); err != nil {
 			return facts, nil, nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/storage/meta"
@@ -21,13 +22,17 @@ func digestOf(content []byte) registry.Digest { return digest.FromBytes(content)
 // one, and moves its names. It is called inside the transaction, where
 // immutability is decided, after [Engine.claim].
 func (e *Engine) putRelease(ctx context.Context, tx *meta.Tx, r meta.Repository, id int64, m registry.Descriptor, t *typed) error {
-	for _, f := range t.fresh {
-		if err := tx.AddFileFacts(ctx, t.format.Name, t.format.Parser, f); err != nil {
-			return err
-		}
+	if err := addFacts(ctx, tx, t.format, t.fresh); err != nil {
+		return err
 	}
 	if !t.named {
 		return nil
+	}
+	switch other, err := tx.ReleaseOf(ctx, r.Name, m.Digest); {
+	case err == nil && other.Tag != t.tag:
+		return registry.E("engine.PutManifest", registry.ManifestInvalid, nil, "this manifest is version %s of %s: another version needs a manifest of its own, with another %s", other.Version, r.Package, ocispec.AnnotationVersion)
+	case err != nil && !errors.Is(err, meta.ErrNotFound):
+		return err
 	}
 	row, grown, err := e.edition(ctx, tx, r, id, t)
 	if err != nil {
@@ -46,6 +51,9 @@ func (e *Engine) putRelease(ctx context.Context, tx *meta.Tx, r meta.Repository,
 		target = row.Manifest // equal content: names stay on the edition that signatures hang on
 	}
 	for _, label := range t.labels {
+		if err := e.checkLabel(ctx, tx, r, t.format, label); err != nil {
+			return err
+		}
 		moved, err := tx.SetLabel(ctx, r, label, target)
 		if err == nil && moved {
 			err = tx.Touch(ctx, r)
@@ -60,14 +68,14 @@ func (e *Engine) putRelease(ctx context.Context, tx *meta.Tx, r meta.Repository,
 // claim makes r the package's repository, and its feed if need be, or finds
 // that r is another's. It comes before r shows the manifest.
 func (e *Engine) claim(ctx context.Context, tx *meta.Tx, r meta.Repository, t *typed) error {
-	feed, err := e.ensureFeed(ctx, tx, t.feed)
-	if err != nil {
-		return err
-	}
 	switch r.Package {
 	case t.facts.Package:
 		return nil
 	case "":
+		feed, err := e.ensureFeed(ctx, tx, t.feed)
+		if err != nil {
+			return err
+		}
 		return tx.SetPackage(ctx, r, feed, t.facts.Package, bucketOf(r.Name))
 	}
 	return registry.E("engine.PutManifest", registry.Conflict, nil, "repository %s holds package %s and not %s", r.Name, r.Package, t.facts.Package)
@@ -102,8 +110,13 @@ func (e *Engine) edition(ctx context.Context, tx *meta.Tx, r meta.Repository, id
 	if a.ArtifactType != t.artifactType {
 		return row, false, exists(t.facts.Package, row.Version, "it is there as "+a.ArtifactType)
 	}
+	// Equal content may leave names out; more content must keep them.
+	match := registry.File.Keeps
+	if len(a.Files) == len(t.files) {
+		match = registry.File.Same
+	}
 	for _, f := range a.Files {
-		switch i := slices.IndexFunc(t.files, f.Same); {
+		switch i := slices.IndexFunc(t.files, func(g registry.File) bool { return match(f, g) }); {
 		case i < 0:
 			return row, false, exists(t.facts.Package, row.Version, "it has "+f.Key()+", which is not in this one")
 		case t.files[i].Digest != f.Digest:
@@ -137,8 +150,8 @@ func (e *Engine) grow(ctx context.Context, tx *meta.Tx, r meta.Repository, row m
 	for i, f := range t.files {
 		names[i] = f.Key()
 	}
-	at := tx.Now()
-	if row.Manifest == 0 {
+	at, isNew := tx.Now(), row.Manifest == 0
+	if isNew {
 		at = row.Published
 	}
 	if err := tx.SetRelease(ctx, row.ID, id, names, at); err != nil {
@@ -164,8 +177,11 @@ func (e *Engine) grow(ctx context.Context, tx *meta.Tx, r meta.Repository, row m
 			return err
 		}
 	}
-	if row, err = e.adoptStatus(ctx, tx, r, row, m.Digest); err != nil {
-		return err
+	// Who may only create does not change what was said of a release.
+	if isNew || e.can(ctx, registry.Withdraw, r.Name) == nil {
+		if row, err = e.adoptStatus(ctx, tx, r, row, m.Digest); err != nil {
+			return err
+		}
 	}
 	if err := e.mirrorStatus(ctx, tx, r, row, m); err != nil {
 		return err
@@ -210,6 +226,9 @@ func (e *Engine) render(ctx context.Context, tx *meta.Tx, r meta.Repository, row
 		if err := tx.SetFragment(ctx, r.ID, row.ID, kind, body); err != nil {
 			return nil, err
 		}
+	}
+	if newest, err := tx.NewestRelease(ctx, r.Name); err != nil || newest.ID != row.ID {
+		return release, err
 	}
 	terms := strings.ToLower(strings.Join(append([]string{row.Facts.Package, row.Facts.Description}, row.Facts.Keywords...), "\n"))
 	return release, tx.SetTerms(ctx, r, terms)

@@ -11,14 +11,20 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/storage/meta"
 )
 
-// signer holds the registry's own key once it was asked for.
+// signer holds the registry's own key once it was loaded. The writer's
+// goroutine reads it, so it must never wait for who makes one.
 type signer struct {
-	mu  sync.Mutex
+	making sync.Mutex
+	key    atomic.Pointer[signingKey]
+}
+
+type signingKey struct {
 	id  string
 	key *ecdsa.PrivateKey
 }
@@ -40,9 +46,12 @@ func (e *Engine) SigningKeys(ctx context.Context) ([]meta.SigningKey, error) {
 // inside a transaction.
 func (e *Engine) ensureKey(ctx context.Context) error {
 	const op = "engine.ensureKey"
-	e.signer.mu.Lock()
-	defer e.signer.mu.Unlock()
-	if e.signer.key != nil {
+	if e.signer.key.Load() != nil {
+		return nil
+	}
+	e.signer.making.Lock()
+	defer e.signer.making.Unlock()
+	if e.signer.key.Load() != nil {
 		return nil
 	}
 	list, err := e.meta.SigningKeys(ctx)
@@ -67,7 +76,7 @@ func (e *Engine) ensureKey(ctx context.Context) error {
 	if !ok {
 		return wrap(op, fmt.Errorf("signing key %s is a %T", list[0].ID, parsed))
 	}
-	e.signer.id, e.signer.key = list[0].ID, key
+	e.signer.key.Store(&signingKey{list[0].ID, key})
 	return nil
 }
 
@@ -90,12 +99,11 @@ func newKey() (meta.SigningKey, error) {
 
 // sign signs text with the registry's key, which [Engine.ensureKey] has loaded.
 func (e *Engine) sign(text []byte) (registry.Signature, error) {
-	e.signer.mu.Lock()
-	defer e.signer.mu.Unlock()
-	if e.signer.key == nil {
+	k := e.signer.key.Load()
+	if k == nil {
 		return registry.Signature{}, errors.New("the registry's signing key was not loaded")
 	}
 	sum := sha256.Sum256(text)
-	sig, err := ecdsa.SignASN1(rand.Reader, e.signer.key, sum[:])
-	return registry.Signature{KeyID: e.signer.id, Sig: sig}, err
+	sig, err := ecdsa.SignASN1(rand.Reader, k.key, sum[:])
+	return registry.Signature{KeyID: k.id, Sig: sig}, err
 }

@@ -259,7 +259,7 @@ func (r *segmentReader) block(off int64) (*readBlock, error) {
 	want := min(readBlockSize, r.size-off)
 	body, err := r.e.read(r.ctx, r.objects, off, want)
 	if err != nil {
-		b.data = b.data[:0:0]
+		b.data = nil
 		return nil, err
 	}
 	b.off, b.data = off, b.data[:want]

@@ -17,7 +17,8 @@ import (
 // well-formed, which changes nothing.
 func status(d registry.Descriptor) (state map[string]string, count int64, ok bool) {
 	count, err := strconv.ParseInt(d.Annotations[registry.AnnotationStatusCount], 10, 64)
-	if err != nil || count < 1 || json.Unmarshal([]byte(d.Annotations[registry.AnnotationStatus]), &state) != nil {
+	const most = 1 << 40 // far from where counting on would overflow
+	if err != nil || count < 1 || count > most || json.Unmarshal([]byte(d.Annotations[registry.AnnotationStatus]), &state) != nil {
 		return nil, 0, false
 	}
 	return state, count, true
@@ -74,14 +75,42 @@ func (e *Engine) putStatus(ctx context.Context, tx *meta.Tx, r meta.Repository, 
 	if row, err = e.takeStatus(ctx, tx, r, row, m.Descriptor); err != nil || row.StatusCount == before {
 		return err
 	}
+	latest, err := tx.ManifestByID(ctx, row.Manifest)
+	if err != nil {
+		return err
+	}
+	if latest.Digest == m.Subject {
+		err = e.closeStatus(ctx, tx, r, m.Subject, m.Digest) // this one is the mirror
+	} else {
+		err = e.mirrorStatus(ctx, tx, r, row, latest.Descriptor)
+	}
+	if err != nil {
+		return err
+	}
 	if err := tx.Touch(ctx, r); err != nil {
 		return err
 	}
 	return e.rerender(ctx, tx, r, row)
 }
 
+// closeStatus removes the status referrers of subject but one.
+func (e *Engine) closeStatus(ctx context.Context, tx *meta.Tx, r meta.Repository, subject, but registry.Digest) error {
+	old, err := tx.Referrers(ctx, r.Name, subject.String(), registry.TypeStatus, "", listPage)
+	if err != nil {
+		return err
+	}
+	for _, o := range old {
+		if o.Digest != but {
+			if err := tx.CloseMembership(ctx, r, o.Digest); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // mirrorStatus replaces the one live status referrer of a release's latest
-// edition, so that its state travels with copies. The empty blob is there.
+// edition, so that its state travels with copies.
 func (e *Engine) mirrorStatus(ctx context.Context, tx *meta.Tx, r meta.Repository, row meta.Release, subject registry.Descriptor) error {
 	state, err := tx.State(ctx, r.ID, row.Tag)
 	if err != nil || len(state) == 0 && row.StatusCount == 0 {
@@ -102,17 +131,11 @@ func (e *Engine) mirrorStatus(ctx context.Context, tx *meta.Tx, r meta.Repositor
 	if err != nil {
 		return err
 	}
-	old, err := tx.Referrers(ctx, r.Name, subject.Digest.String(), registry.TypeStatus, "", listPage)
-	if err != nil {
+	if err := e.closeStatus(ctx, tx, r, subject.Digest, digestOf(raw)); err != nil {
 		return err
 	}
-	d := digestOf(raw)
-	for _, o := range old {
-		if o.Digest != d {
-			if err := tx.CloseMembership(ctx, r, o.Digest); err != nil {
-				return err
-			}
-		}
+	if err := placeEmpty(ctx, tx, r); err != nil {
+		return err
 	}
 	_, err = e.addManifest(ctx, tx, r, raw)
 	return err

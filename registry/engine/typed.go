@@ -135,9 +135,6 @@ func (e *Engine) describe(ctx context.Context, r registry.Repo, f *Format, feed 
 	if created, err := time.Parse(time.RFC3339, a.Annotations[ocispec.AnnotationCreated]); err == nil && e.can(ctx, registry.Admin, r) == nil && created.Unix() > 0 {
 		t.published = created.UTC()
 	}
-	if t.named {
-		return t, e.ensureEmpty(ctx, r)
-	}
 	return t, nil
 }
 
@@ -162,6 +159,9 @@ func artifact(raw []byte, nameHint, versionHint string) (registry.Artifact, erro
 	}
 	seen := map[string]bool{}
 	for _, l := range m.Layers {
+		if len(l.URLs) > 0 || strings.Contains(l.MediaType, ".nondistributable.") || strings.Contains(l.MediaType, ".foreign.") {
+			return a, registry.E("engine.artifact", registry.ManifestInvalid, nil, "a package's files are here and nowhere else: %s is of type %q or has urls", l.Digest, clip(l.MediaType))
+		}
 		f := registry.File{Name: l.Annotations[ocispec.AnnotationTitle], Descriptor: l}
 		f.Data = nil
 		if seen[f.Key()] {
@@ -176,26 +176,42 @@ func artifact(raw []byte, nameHint, versionHint string) (registry.Artifact, erro
 // fileFacts finds or makes the facts of a file that r has, and adds a file
 // that was read for the first time to fresh.
 func (e *Engine) fileFacts(ctx context.Context, r registry.Repo, f *Format, file registry.File, fresh *[]registry.File) (registry.FileFacts, error) {
-	const op = "engine.fileFacts"
+	// What is known of the content says nothing of this repository's having it.
+	if _, err := e.fileBlob(ctx, r, file); err != nil {
+		return registry.FileFacts{}, err
+	}
 	facts, err := e.meta.FileFacts(ctx, f.Name, f.Parser, file)
-	if !errors.Is(err, meta.ErrNotFound) {
-		return facts, wrap(op, err)
+	if errors.Is(err, meta.ErrNotFound) {
+		return e.readFile(ctx, r, f, file, fresh)
 	}
-	b, err := e.meta.Blob(ctx, r, file.Digest)
-	switch {
-	case errors.Is(err, meta.ErrNotFound):
-		return facts, missingContent("engine.PutManifest", r, []registry.Digest{file.Digest})
-	case err != nil:
-		return facts, wrap(op, err)
-	case b.Size != file.Size:
-		return facts, registry.E(op, registry.ManifestInvalid, nil, "the manifest says that %s has %d bytes, it has %d", file.Digest, file.Size, b.Size)
+	return facts, wrap("engine.fileFacts", err)
+}
+
+// readFile is fileFacts without looking up what is known.
+func (e *Engine) readFile(ctx context.Context, r registry.Repo, f *Format, file registry.File, fresh *[]registry.File) (registry.FileFacts, error) {
+	b, err := e.fileBlob(ctx, r, file)
+	if err != nil {
+		return registry.FileFacts{}, err
 	}
-	content := e.segments(ctx, b.Objects)
-	if facts, err = e.inspect(ctx, f, file, content, nil); err == nil {
+	facts, err := e.inspect(ctx, f, file, e.segments(ctx, b.Objects), nil)
+	if err == nil {
 		file.Facts = facts
 		*fresh = append(*fresh, file)
 	}
 	return facts, err
+}
+
+// fileBlob finds the blob of a manifest's layer in r.
+func (e *Engine) fileBlob(ctx context.Context, r registry.Repo, file registry.File) (meta.Blob, error) {
+	const op = "engine.PutManifest"
+	b, err := e.blob(ctx, op, r, file.Digest)
+	switch {
+	case errors.Is(err, registry.BlobUnknown), errors.Is(err, registry.NameUnknown):
+		return b, missingContent(op, r, []registry.Digest{file.Digest})
+	case err == nil && b.Size != file.Size:
+		return b, registry.E(op, registry.ManifestInvalid, nil, "the manifest says that %s has %d bytes, it has %d", file.Digest, file.Size, b.Size)
+	}
+	return b, err
 }
 
 // inspect lets the format read a file, and adds checksums unless they are known.
@@ -220,21 +236,11 @@ func (e *Engine) inspect(ctx context.Context, f *Format, file registry.File, con
 // emptyBlob is the content that OCI puts where there is none.
 const emptyBlob = "{}"
 
-// ensureEmpty makes r show the empty blob, which status referrers name.
-func (e *Engine) ensureEmpty(ctx context.Context, r registry.Repo) error {
+// placeEmpty makes r show the empty blob, which status referrers name. Where
+// it was being collected, its old object is left to fsck.
+func placeEmpty(ctx context.Context, tx *meta.Tx, r meta.Repository) error {
 	d := ocispec.DescriptorEmptyJSON.Digest
-	if _, err := e.blob(ctx, "engine.ensureEmpty", r, d); err == nil {
-		return nil
-	}
-	return e.addContent(ctx, r, []byte(emptyBlob))
-}
-
-func (e *Engine) addContent(ctx context.Context, r registry.Repo, content []byte) error {
-	o, err := e.putObject(ctx, content)
-	if err != nil {
-		return err
-	}
-	_, err = e.addBlob(ctx, "engine.addContent", r, digestOf(content), []meta.Object{o}, nil)
+	_, err := tx.AddBlob(ctx, r, d, int64(len(emptyBlob)), []meta.Object{meta.Inline(d, []byte(emptyBlob))})
 	return err
 }
 

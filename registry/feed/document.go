@@ -103,8 +103,8 @@ func acceptsGzip(h http.Header) bool {
 		for one := range strings.SplitSeq(field, ",") {
 			name, q, _ := strings.Cut(one, ";")
 			if strings.TrimSpace(name) == "gzip" {
-				q = strings.ReplaceAll(q, " ", "")
-				return q != "q=0" && !strings.HasPrefix(q, "q=0.000")
+				_, weight, found := strings.Cut(q, "=")
+				return !found || strings.Trim(weight, " 0.") != ""
 			}
 		}
 	}
@@ -124,13 +124,13 @@ func (v *view) document(ctx context.Context, pkg, name string) (*document, error
 		return nil, err
 	}
 	got, err := v.h.engine.Derived(ctx, r, "document "+name+" "+v.base, func(ctx context.Context) (any, int, error) {
-		for {
+		for try := 0; ; try++ {
 			d, err := v.compose(ctx, p, name)
 			if err != nil {
 				return nil, 0, err
 			}
 			now, err := v.h.engine.Generation(ctx, r)
-			if err != nil || now == p.Generation {
+			if err != nil || now == p.Generation || try == composeTries {
 				return d, 100 + len(d.parts[0].deflated) + len(d.plain), err
 			}
 			// Something changed between its reads: what was read is of two times.
@@ -144,6 +144,10 @@ func (v *view) document(ctx context.Context, pkg, name string) (*document, error
 	}
 	return got.(*document), nil
 }
+
+// composeTries bounds how often a document is composed while its package keeps
+// changing; then its names may be older than its versions by one change.
+const composeTries = 5
 
 // compose renders a package's document, compressing it on the way.
 func (v *view) compose(ctx context.Context, p *registry.Package, name string) (*document, error) {

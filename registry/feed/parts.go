@@ -277,7 +277,7 @@ func (v *view) composeBucket(ctx context.Context, name string, bucket int) ([]by
 		clear(held)
 		return err
 	}
-	for f, err := range v.h.engine.BucketFragments(ctx, v.feed, bucket) {
+	for f, err := range v.h.engine.BucketFragments(ctx, v.feed, bucket, info.Fragments) {
 		if err != nil {
 			return nil, err
 		}

@@ -25,7 +25,7 @@ func (toy) Info() artifacttypes.Info {
 		Fragments: []string{"line", "name"},
 		Documents: []artifacttypes.Document{
 			{Name: "package", Type: "text/plain"},
-			{Name: "index", Type: "text/plain", Feed: true, Head: "[", Separator: ",", Tail: "]"},
+			{Name: "index", Type: "text/plain", Feed: true, Head: "[", Separator: ",", Tail: "]", Fragments: []string{"name"}},
 		},
 		Settings: []artifacttypes.Setting{{Key: "greeting", Default: "hello"}},
 		Usage:    []artifacttypes.Usage{{Client: "toy", Command: "toy use " + artifacttypes.Base + "/"}},

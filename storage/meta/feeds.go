@@ -11,11 +11,10 @@ import (
 	"github.com/packhouse/packhouse/registry"
 )
 
-// Feeds lists all feeds of live namespaces.
+// Feeds lists all feeds, those of deleted namespaces, too.
 func (q queries) Feeds(ctx context.Context) ([]registry.Feed, error) {
 	var list []registry.Feed
-	err := q.all(ctx, `SELECT f.id, n.name, f.format FROM feeds f JOIN namespaces n ON n.id = f.namespace_id
-		WHERE n.deleted_at IS NULL ORDER BY n.name, f.format`, nil, func(rows *sql.Rows) error {
+	err := q.all(ctx, `SELECT f.id, n.name, f.format FROM feeds f JOIN namespaces n ON n.id = f.namespace_id ORDER BY n.name, f.format`, nil, func(rows *sql.Rows) error {
 		var f registry.Feed
 		err := rows.Scan(&f.ID, &f.Namespace, &f.Format)
 		list = append(list, f)
@@ -37,12 +36,15 @@ func (t *Tx) EnsureFeed(ctx context.Context, namespace, format string) (registry
 	return f, t.one(ctx, `SELECT id FROM feeds WHERE namespace_id = ? AND format = ?`, []any{n, format}, &f.ID)
 }
 
-// UntypedBelow finds a live repository below a feed's name that shows
-// manifests but is no package, or ErrNotFound.
-func (q queries) UntypedBelow(ctx context.Context, feed string) (registry.Repo, error) {
+// InTheWay finds a live repository below the name of what is no feed yet that
+// shows more than signatures and referrers, or ErrNotFound.
+func (q queries) InTheWay(ctx context.Context, feed string) (registry.Repo, error) {
 	var r registry.Repo
-	err := q.one(ctx, `SELECT r.name FROM repositories r WHERE r.name > ?1 || '/' AND r.name < ?1 || '0' AND r.deleted_at IS NULL AND r.package IS NULL
-		AND EXISTS (SELECT 1 FROM memberships p WHERE p.repository_id = r.id AND p.until_gen IS NULL) LIMIT 1`, []any{feed}, &r)
+	err := q.one(ctx, `SELECT r.name FROM repositories r WHERE r.name > ?1 || '/' AND r.name < ?1 || '0' AND r.deleted_at IS NULL
+		AND EXISTS (SELECT 1 FROM memberships p JOIN manifests m ON m.id = p.manifest_id
+			WHERE p.repository_id = r.id AND p.until_gen IS NULL AND m.subject IS NULL
+			AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository_id = r.id AND t.manifest_id = m.id AND t.until_gen IS NULL
+				AND (t.name LIKE 'sha256-%' OR t.name LIKE 'sha512-%'))) LIMIT 1`, []any{feed}, &r)
 	return r, err
 }
 
@@ -173,29 +175,26 @@ func (q queries) FragmentOf(ctx context.Context, name registry.Repo, kind string
 	return body, err
 }
 
-// BucketFragments yields the fragments of all packages in one bucket of a
-// feed, or in all of them for -1, by bucket, package, kind and publication.
-func (q queries) BucketFragments(ctx context.Context, feed int64, bucket int) iter.Seq2[Fragment, error] {
+// BucketFragments yields the fragments of some kinds of all packages in one
+// bucket of a feed, by package, kind and publication.
+func (q queries) BucketFragments(ctx context.Context, feed int64, bucket int, kinds []string) iter.Seq2[Fragment, error] {
+	args := []any{feed, bucket}
+	for _, k := range kinds {
+		args = append(args, k)
+	}
+	in := strings.TrimSuffix(strings.Repeat("?, ", len(kinds)), ", ")
 	return q.fragments(ctx, `SELECT r.name, r.package, f.kind, l.version, l.published_at, f.body FROM repositories r
 		JOIN fragments f ON f.repository_id = r.id JOIN releases l ON l.id = f.release_id
-		WHERE r.feed_id = ?1 AND r.bucket >= ?2 AND r.bucket <= ?3 AND r.package IS NOT NULL AND r.deleted_at IS NULL
-		ORDER BY r.bucket, r.package, r.id, f.kind, f.release_id`, feed, max(bucket, 0), lastBucket(bucket))
+		WHERE r.feed_id = ? AND r.bucket = ? AND r.package IS NOT NULL AND r.deleted_at IS NULL AND f.kind IN (`+in+`)
+		ORDER BY r.package, r.id, f.kind, f.release_id`, args...)
 }
 
-func lastBucket(bucket int) int {
-	if bucket < 0 {
-		return 1 << 30
-	}
-	return bucket
-}
-
-// BucketStates returns the packages' own state of one bucket of a feed, or of
-// all for -1.
+// BucketStates returns the packages' own state of one bucket of a feed.
 func (q queries) BucketStates(ctx context.Context, feed int64, bucket int) (map[registry.Repo]map[string]string, error) {
 	states := map[registry.Repo]map[string]string{}
 	err := q.all(ctx, `SELECT r.name, s.key, s.value FROM repositories r JOIN states s ON s.repository_id = r.id AND s.tag = ''
-		WHERE r.feed_id = ?1 AND r.bucket >= ?2 AND r.bucket <= ?3 AND r.package IS NOT NULL AND r.deleted_at IS NULL`,
-		[]any{feed, max(bucket, 0), lastBucket(bucket)}, func(rows *sql.Rows) error {
+		WHERE r.feed_id = ? AND r.bucket = ? AND r.package IS NOT NULL AND r.deleted_at IS NULL`,
+		[]any{feed, bucket}, func(rows *sql.Rows) error {
 			var r registry.Repo
 			var k, v string
 			err := rows.Scan(&r, &k, &v)

@@ -233,22 +233,9 @@ func (t *Tx) AddFileFacts(ctx context.Context, format string, parser int, f regi
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `INSERT INTO file_facts (digest, format, parser, name, media_type, facts) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	_, err = t.exec(ctx, `INSERT INTO file_facts (digest, format, parser, name, media_type, facts) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET facts = excluded.facts`,
 		f.Digest.String(), format, parser, f.Name, f.MediaType, string(b))
 	return err
-}
-
-// ForgetDerived empties all that can be derived again, of live repositories
-// and others.
-func (t *Tx) ForgetDerived(ctx context.Context) error {
-	for _, statement := range []string{
-		`DELETE FROM fragments`, `DELETE FROM file_facts`, `UPDATE releases SET facts = NULL`, `UPDATE repositories SET terms = NULL WHERE terms IS NOT NULL`,
-	} {
-		if _, err := t.exec(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // SigningKey is one of the registry's own keys.
