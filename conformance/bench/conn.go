@@ -25,6 +25,8 @@ type conn struct {
 	scratch []byte // one request's header and small body
 	dropped []byte
 	release func() bool
+	open    func() error // connects, again after the server closed
+	ended   bool         // the server closes after the last answer
 }
 
 // request has a body of either raw bytes or size bytes of a stream, or none.
@@ -39,22 +41,22 @@ type request struct {
 
 // dial connects; the connection breaks when ctx ends.
 func dial(ctx context.Context, addr string) (*conn, error) {
-	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
+	c := &conn{host: addr, dropped: make([]byte, discardSize)}
+	c.open = func() error {
+		var dialer net.Dialer
+		tcp, err := dialer.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if c.tcp, ok = tcp.(*net.TCPConn); !ok {
+			return errors.Join(fmt.Errorf("%T is not TCP", tcp), tcp.Close())
+		}
+		c.answers, c.ended = bufio.NewReaderSize(c.tcp, 64<<10), false
+		c.release = context.AfterFunc(ctx, func() { _ = tcp.Close() })
+		return nil
 	}
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("%T is not TCP", c), c.Close())
-	}
-	return &conn{
-		tcp:     tcp,
-		answers: bufio.NewReaderSize(tcp, 64<<10),
-		host:    addr,
-		dropped: make([]byte, discardSize),
-		release: context.AfterFunc(ctx, func() { _ = tcp.Close() }),
-	}, nil
+	return c, c.open()
 }
 
 func (c *conn) close() {
@@ -77,7 +79,7 @@ func (c *conn) do(r request) (http.Header, []byte, error) {
 
 // drop makes one exchange and throws the body away; it returns the body's size.
 func (c *conn) drop(r request) (int64, error) {
-	res, err := c.send(r) //nolint:bodyclose // discard reads the body, from below
+	res, err := c.send(r)
 	if err != nil {
 		return 0, err
 	}
@@ -85,8 +87,9 @@ func (c *conn) drop(r request) (int64, error) {
 		body, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
 		return 0, r.check(res, body)
 	}
-	if res.ContentLength < 0 {
-		return 0, fmt.Errorf("%s %s: no Content-Length", r.method, r.target)
+	if res.ContentLength < 0 { // made while it is sent
+		n, err := io.Copy(io.Discard, res.Body)
+		return n, errors.Join(err, res.Body.Close())
 	}
 	left := res.ContentLength
 	n, err := c.answers.Discard(int(min(left, int64(c.answers.Buffered()))))
@@ -131,6 +134,12 @@ func (c *conn) send(r request) (*http.Response, error) {
 	}
 	head = append(append(head, "\r\n"...), r.raw...)
 	c.scratch = head
+	if c.ended { // some servers close after each answer, and clients pay for it
+		c.close()
+		if err := c.open(); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := c.tcp.Write(head); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.method, r.target, err)
 	}
@@ -147,6 +156,7 @@ func (c *conn) send(r request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.method, r.target, err)
 	}
+	c.ended = res.Close
 	return res, nil
 }
 

@@ -57,11 +57,15 @@ func percentile(latencies []time.Duration, p int) time.Duration {
 	return latencies[(len(latencies)*p+99)/100-1]
 }
 
+// ownTime is the processor time of this program and of the clients that it ran.
 func ownTime() time.Duration {
-	var u syscall.Rusage
-	// It cannot fail with these arguments.
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	var sum time.Duration
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		_ = syscall.Getrusage(who, &u) // it cannot fail with these arguments
+		sum += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	return sum
 }
 
 // each calls do for 0 … n-1 from so many connections at once and returns the latency of each call, or the first error.
@@ -110,8 +114,8 @@ const wrkScript = `done = function(summary, latency)
 end
 `
 
-// wrk asks for target again and again over 16 connections, for a whole number of seconds.
-func wrk(ctx context.Context, p *peer, dir, target string, seconds int) (measurement, error) {
+// wrk asks for target again and again over 16 connections, for a whole number of seconds; header lines have no ends.
+func wrk(ctx context.Context, p *peer, dir, target string, header []string, seconds int) (measurement, error) {
 	script := filepath.Join(dir, "wrk.lua")
 	if err := os.WriteFile(script, []byte(wrkScript), 0o600); err != nil {
 		return measurement{}, err
@@ -120,9 +124,11 @@ func wrk(ctx context.Context, p *peer, dir, target string, seconds int) (measure
 	if err != nil {
 		return measurement{}, err
 	}
-	//nolint:gosec // the address and the target are our own
-	cmd := exec.CommandContext(ctx, "wrk", fmt.Sprintf("--threads=%d", wrkThreads), fmt.Sprintf("--connections=%d", wrkConnections),
-		fmt.Sprintf("--duration=%ds", seconds), "--script="+script, "--header="+acceptHeader, "http://"+p.addr+target)
+	args := []string{fmt.Sprintf("--threads=%d", wrkThreads), fmt.Sprintf("--connections=%d", wrkConnections), fmt.Sprintf("--duration=%ds", seconds), "--script=" + script}
+	for _, line := range header {
+		args = append(args, "--header="+line)
+	}
+	cmd := exec.CommandContext(ctx, "wrk", append(args, "http://"+p.addr+target)...) //nolint:gosec // the address and the target are our own
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return measurement{}, fmt.Errorf("wrk on %s: %w\n%s", p.name, err, out)

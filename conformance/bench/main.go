@@ -17,35 +17,49 @@ import (
 	"github.com/packhouse/packhouse/conformance/tools"
 )
 
-const usage = `Usage: go run ./bench [--quick] [--only NAME[,NAME…]] [--peers NAME[,NAME…]] [--dir DIR] [--out FILE.md]
+const usage = `Usage: go run ./bench [--quick] [--only NAME[,NAME…]] [--peers NAME[,NAME…]] [--feed-size N] [--dir DIR] [--out FILE.md]
 
-Measures packhouse and its peers, taking turns, and prints a table in Markdown on standard output. Installs nginx and
-wrk from Debian's packages (as root) and distribution from the Go module proxy.
+Measures packhouse and its peers, taking turns, and prints a table in Markdown on standard output. Installs what it
+needs: nginx and wrk from Debian's packages (as root), the other peers and the clients from their own registries.
 
-  --quick  fewer rounds and smaller amounts: shows that all works, not how fast
-  --only   only these groups of rows: %s
-  --peers  only these peers beside packhouse: %s
-  --dir    where the data goes, all of it; by default below conformance/.cache
-  --out    write the table to this file, too
+  --quick      fewer rounds and smaller amounts: shows that all works, not how fast
+  --only       only these groups of rows: %s;
+               oci and packages stand for all of a kind
+  --peers      only these peers beside packhouse: %s
+  --feed-size  how many packages the large feeds have (100000, or 500 when quick)
+  --dir        where the data goes, all of it; by default below conformance/.cache
+  --out        write the table to this file, too
 
-Example:
+Examples:
   go run ./bench --only manifests,blobs --peers nginx
+  go run ./bench --only packages
 `
+
+// Kinds of groups.
+const (
+	imagesSet   = "oci"
+	packagesSet = "packages"
+)
 
 // group is a set of rows measured on the same data.
 type group struct {
-	name string
-	run  func(ctx context.Context, b *bench) error
+	name, set string
+	run       func(ctx context.Context, b *bench) error
 }
 
 func groups() []group {
 	return []group{
-		{"manifests", manifests},
-		{"blobs", blobs},
-		{"pushes", pushes},
-		{"images", images},
-		{"lists", lists},
-		{"memory", memory},
+		{"manifests", imagesSet, manifests},
+		{"blobs", imagesSet, blobs},
+		{"pushes", imagesSet, pushes},
+		{"images", imagesSet, images},
+		{"lists", imagesSet, lists},
+		{"memory", imagesSet, memory},
+		{"npm", packagesSet, npm},
+		{"pypi", packagesSet, pypi},
+		{"versions", packagesSet, versions},
+		{"feeds", packagesSet, feeds},
+		{"uploads", packagesSet, uploads},
 	}
 }
 
@@ -54,6 +68,7 @@ type bench struct {
 	quick  bool
 	dir    string   // all data; groups make and remove their own folder in it
 	peers  []string // wanted, packhouse first
+	size   int      // packages of a large feed; 0: by quick
 	log    io.Writer
 	report *report
 }
@@ -75,6 +90,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprintf(stderr, usage, strings.Join(names, " "), strings.Join(peerNames()[1:], " ")) }
 	flags.BoolVar(&b.quick, "quick", false, "")
+	flags.IntVar(&b.size, "feed-size", 0, "")
 	only := flags.String("only", "", "")
 	peers := flags.String("peers", strings.Join(peerNames(), ","), "")
 	dir := flags.String("dir", "", "")
@@ -85,7 +101,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return 2
 	}
-	wanted, err := choose("group", *only, names)
+	wanted, err := choose("group", members(*only), names)
 	if err == nil {
 		b.peers, err = choose("peer", *peers, peerNames())
 	}
@@ -96,7 +112,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 2
 	}
-	if err := b.prepare(ctx, *dir); err != nil {
+	if err := b.prepare(ctx, *dir, setsOf(wanted)); err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}
@@ -116,6 +132,37 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// members replaces the kinds in a comma-separated list by their groups.
+func members(list string) string {
+	if list == "" {
+		return ""
+	}
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name != imagesSet && name != packagesSet {
+			names = append(names, name)
+			continue
+		}
+		for _, g := range groups() {
+			if g.set == name {
+				names = append(names, g.name)
+			}
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// setsOf are the kinds of groups that are wanted.
+func setsOf(wanted []string) []string {
+	var sets []string
+	for _, g := range groups() {
+		if slices.Contains(wanted, g.name) && !slices.Contains(sets, g.set) {
+			sets = append(sets, g.set)
+		}
+	}
+	return sets
+}
+
 // choose splits a comma-separated list and keeps the order of all; the first peer, packhouse, is always in.
 func choose(what, list string, all []string) ([]string, error) {
 	if list == "" {
@@ -133,11 +180,15 @@ func choose(what, list string, all []string) ([]string, error) {
 }
 
 // prepare installs the peers, makes the directory and notes what is measured where.
-func (b *bench) prepare(ctx context.Context, dir string) error {
-	if _, err := tools.InstallDebian(ctx, tools.DebianPeers()); err != nil {
+func (b *bench) prepare(ctx context.Context, dir string, sets []string) error {
+	debian := tools.DebianPeers()
+	if slices.Contains(sets, packagesSet) {
+		debian = append(debian, tools.DebianPackages()...)
+	}
+	if _, err := tools.InstallDebian(ctx, debian); err != nil {
 		return err
 	}
-	for _, t := range tools.Peers() {
+	for _, t := range pinned(sets) {
 		if _, err := t.Install(ctx); err != nil {
 			return err
 		}
@@ -159,7 +210,24 @@ func (b *bench) prepare(ctx context.Context, dir string) error {
 	if b.dir, err = filepath.Abs(b.dir); err != nil {
 		return err
 	}
-	return b.describe(ctx)
+	return b.describe(ctx, sets)
+}
+
+// pinned are the tools that groups of these kinds need.
+func pinned(sets []string) []tools.Tool {
+	var list []tools.Tool
+	if slices.Contains(sets, imagesSet) {
+		list = append(list, tools.Peers()...)
+	}
+	if slices.Contains(sets, packagesSet) {
+		list = append(list, tools.PackagePeers()...)
+		for _, t := range tools.PackageClients() {
+			if slices.Contains([]string{"node", "npm", "pip", "uv"}, t.Name) {
+				list = append(list, t)
+			}
+		}
+	}
+	return list
 }
 
 // measure runs the groups; one that fails does not keep the others from running.

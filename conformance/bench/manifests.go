@@ -27,7 +27,7 @@ func manifests(ctx context.Context, b *bench) error {
 		for _, v := range []struct{ what, reference string }{{"tag", imageTag}, {"digest", im.digest}} {
 			path := manifestPath(imageRepo, v.reference)
 			for _, p := range peers {
-				if _, err := wrk(ctx, p, b.dir, path, 1); err != nil { // warm up
+				if _, err := wrk(ctx, p, b.dir, path, []string{acceptHeader}, 1); err != nil { // warm up
 					return err
 				}
 			}
@@ -38,7 +38,7 @@ func manifests(ctx context.Context, b *bench) error {
 				targets: []target{{distributionName, 4}, {nginxName, 0.5}},
 			}
 			err := b.turns(ctx, w, func(ctx context.Context, peer string, _ int) (measurement, error) {
-				return wrk(ctx, peers[peer], b.dir, path, seconds)
+				return wrk(ctx, peers[peer], b.dir, path, []string{acceptHeader}, seconds)
 			})
 			if err != nil {
 				return err

@@ -66,22 +66,34 @@ func (b *bench) growth(ctx context.Context, p *peer, size int64, want string) er
 		{"by one PUT", func(c *conn) error { return c.pushStream("bench/put", want, noise(4), size) }},
 		{"by one PATCH", func(c *conn) error { return c.pushChunks("bench/patch", want, noise(4), size, size) }},
 	} {
-		before, err := memoryOf(p.pid, "VmRSS")
+		err := b.grows(p, fmt.Sprintf("growth of RSS, push of a blob of %d MiB %s", size/mib, v.how), func() error {
+			_, err := each(ctx, p.addr, 1, 1, func(c *conn, _ int) error { return v.push(c) })
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		if err := forgetPeak(p.pid); err != nil {
-			return err
-		}
-		if _, err := each(ctx, p.addr, 1, 1, func(c *conn, _ int) error { return v.push(c) }); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		peak, err := memoryOf(p.pid, "VmHWM")
-		if err != nil {
-			return err
-		}
-		b.resident(p, fmt.Sprintf("growth of RSS, push of a blob of %d MiB %s", size/mib, v.how), peak-before, 32, fmt.Sprintf("(from %.3g MiB)", before))
 	}
+	return nil
+}
+
+// grows runs load and reports how much more memory it took at its peak than before.
+func (b *bench) grows(p *peer, name string, load func() error) error {
+	before, err := memoryOf(p.pid, "VmRSS")
+	if err != nil {
+		return err
+	}
+	if err := forgetPeak(p.pid); err != nil {
+		return err
+	}
+	if err := load(); err != nil {
+		return fmt.Errorf("%s: %s: %w", p.name, name, err)
+	}
+	peak, err := memoryOf(p.pid, "VmHWM")
+	if err != nil {
+		return err
+	}
+	b.resident(p, name, peak-before, 32, fmt.Sprintf("(from %.3g MiB)", before))
 	return nil
 }
 
@@ -91,7 +103,9 @@ func (b *bench) pullPeak(ctx context.Context, p *peer, f file) error {
 	until := time.Now().Add(time.Duration(seconds) * time.Second)
 	var group sync.WaitGroup
 	var wrkErr error
-	group.Go(func() { _, wrkErr = wrk(ctx, p, b.dir, manifestPath(imageRepo, imageTag), seconds) })
+	group.Go(func() {
+		_, wrkErr = wrk(ctx, p, b.dir, manifestPath(imageRepo, imageTag), []string{acceptHeader}, seconds)
+	})
 	var blobErr error
 	for time.Now().Before(until) && blobErr == nil {
 		_, blobErr = pullBlob(ctx, p, f, 2*blobConnections)

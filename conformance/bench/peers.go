@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,10 @@ const (
 )
 
 func peerNames() []string {
-	return []string{packhouseName, distributionName, nginxName, ddName, ddSmallName}
+	return []string{
+		packhouseName, distributionName, nginxName, ddName, ddSmallName,
+		verdaccioName, verdaccioName + fsyncSuffix, pypiserverName, pypiserverName + fsyncSuffix, devpiName,
+	}
 }
 
 // distributionConfig is the configuration that ships with it (config-example.yml), without its passwords, with deletes, and
@@ -107,7 +111,7 @@ func startPeer(ctx context.Context, name, dir string) (*peer, error) {
 	case nginxName:
 		return spawnPeer(ctx, name, dir, nginxConfig, nil, "nginx", "-c")
 	}
-	return nil, fmt.Errorf("%s is not a server", name)
+	return startPackagePeer(ctx, name, dir)
 }
 
 // spawnPeer starts a program whose last argument is the path of its configuration.
@@ -116,11 +120,16 @@ func spawnPeer(ctx context.Context, name, dir, config string, env []string, argv
 	if err != nil {
 		return nil, err
 	}
+	return spawnPeerAt(ctx, name, dir, addr, name+".conf", config, env, argv...)
+}
+
+// spawnPeerAt is spawnPeer at an address and with a configuration file of a given name.
+func spawnPeerAt(ctx context.Context, name, dir, addr, file, config string, env []string, argv ...string) (*peer, error) {
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user root;" // the workers must be able to read what this program wrote
 	}
-	file := filepath.Join(dir, name+".conf")
+	file = filepath.Join(dir, file)
 	content := strings.NewReplacer("USER", user, "DIR", dir, "ADDR", addr).Replace(config)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		return nil, err
@@ -164,26 +173,42 @@ func (b *bench) serve(ctx context.Context, dir string, names []string, f func(pe
 	return f(peers)
 }
 
-// describe notes versions and configurations for the report.
-func (b *bench) describe(ctx context.Context) error {
-	distribution, err := tools.Find(distributionName)
-	if err != nil {
-		return err
+// retire stops a peer that has done its part, if it was wanted.
+func retire(peers map[string]*peer, name string) error {
+	p := peers[name]
+	if p == nil {
+		return nil
 	}
-	nginx, err := exec.CommandContext(ctx, "nginx", "-v").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("nginx -v: %w", err)
-	}
-	// wrk prints its version and then complains that no URL was given.
-	wrk, _ := exec.CommandContext(ctx, "wrk", "-v").CombinedOutput()
-	version := regexp.MustCompile(`\d+\.\d+\.\d+`)
+	delete(peers, name)
+	return p.stop()
+}
+
+// describe notes versions and configurations of what the wanted groups need.
+func (b *bench) describe(ctx context.Context, sets []string) error {
 	load, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return err
 	}
 	b.report.setting("%d processors, shared by servers and loader; load average at the start %s", runtime.NumCPU(), strings.Fields(string(load))[0])
-	b.report.setting("distribution %s, nginx %s, wrk %s", distribution.Version, version.Find(nginx), version.Find(wrk))
-	b.report.configuration("distribution", "yaml", distributionConfig)
-	b.report.configuration("nginx", "nginx", strings.TrimPrefix(nginxConfig, "USER\n"))
+	// wrk prints its version and then complains that no URL was given.
+	wrk, _ := exec.CommandContext(ctx, "wrk", "-v").CombinedOutput()
+	version := regexp.MustCompile(`\d+\.\d+\.\d+`)
+	versions := []string{fmt.Sprintf("wrk %s", version.Find(wrk))}
+	if slices.Contains(sets, imagesSet) {
+		nginx, err := exec.CommandContext(ctx, "nginx", "-v").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("nginx -v: %w", err)
+		}
+		versions = append(versions, fmt.Sprintf("nginx %s", version.Find(nginx)))
+		b.report.configuration("distribution", "yaml", distributionConfig)
+		b.report.configuration("nginx", "nginx", strings.TrimPrefix(nginxConfig, "USER\n"))
+	}
+	if slices.Contains(sets, packagesSet) {
+		b.report.configuration("verdaccio", "yaml", verdaccioConfig)
+	}
+	for _, t := range pinned(sets) {
+		versions = append(versions, t.Name+" "+t.Version)
+	}
+	b.report.setting("%s", strings.Join(versions, ", "))
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second
+	startTimeout = 2 * time.Minute // devpi on a busy machine
 	stopTimeout  = 30 * time.Second
 	clockTick    = 10 * time.Millisecond // of utime and stime in /proc; USER_HZ is 100 on every Linux
 )

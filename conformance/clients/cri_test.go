@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/packhouse/packhouse/conformance/rig"
 )
 
 // containerdConfig: a containerd with the kubelet's interface that shares nothing with another one. The snapshotter is the
@@ -36,21 +38,21 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 // TestContainerd calls PullImage of containerd's image service as a kubelet does.
 func TestContainerd(t *testing.T) {
 	t.Parallel()
-	containerd, version := debianTool(t, "containerd")
-	ctr, _ := debianTool(t, "ctr")
-	crane, _ := goTool(t, "crane")
+	containerd, version := rig.Debian(t, "containerd")
+	ctr, _ := rig.Debian(t, "ctr")
+	crane, _ := rig.Tool(t, "crane")
 	node := startContainerd(t, containerd)
 	overHTTPAndTLS(t, "containerd (CRI)", version, func(t *testing.T, r *registry) {
 		node.trust(t, r)
 		image, imageDigest := r.layout(t, "image "+r.URL[:5], "amd64")
 		arm, _ := r.layout(t, "arm", "arm64")
 		app := r.Host + "/cri/app"
-		r.run(t, crane, "push", image, app+":v1")
-		r.run(t, crane, "push", arm, app+":arm")
-		r.run(t, crane, "index", "append", "-m", app+":v1", "-m", app+":arm", "-t", app+":multi")
-		imageID := r.whole(t, "cri/app", "v1").Config.Digest
+		r.Run(t, crane, "push", image, app+":v1")
+		r.Run(t, crane, "push", arm, app+":arm")
+		r.Run(t, crane, "index", "append", "-m", app+":v1", "-m", app+":arm", "-t", app+":multi")
+		imageID := r.Whole(t, "cri/app", "v1").Config.Digest
 		t.Run("PullImage by tag", func(t *testing.T) {
-			equal(t, "image", node.pull(t, app+":v1", nil), imageID)
+			rig.Equal(t, "image", node.pull(t, app+":v1", nil), imageID)
 			got := node.status(t, app+":v1")
 			if got == nil || len(got.RepoDigests) != 1 || got.RepoDigests[0] != app+"@"+imageDigest {
 				t.Errorf("status = %v, want the digest %s", got, imageDigest)
@@ -58,16 +60,16 @@ func TestContainerd(t *testing.T) {
 			node.remove(t, app+":v1")
 		})
 		t.Run("PullImage by digest", func(t *testing.T) {
-			equal(t, "image", node.pull(t, app+"@"+imageDigest, nil), imageID)
+			rig.Equal(t, "image", node.pull(t, app+"@"+imageDigest, nil), imageID)
 			node.remove(t, app+"@"+imageDigest)
 		})
 		t.Run("PullImage with credentials", func(t *testing.T) {
 			auth := &cri.AuthConfig{Username: "kubelet", Password: "secret", ServerAddress: r.Host}
-			equal(t, "image", node.pull(t, app+":v1", auth), imageID)
+			rig.Equal(t, "image", node.pull(t, app+":v1", auth), imageID)
 			node.remove(t, app+":v1")
 		})
 		t.Run("PullImage of a multi-platform index", func(t *testing.T) {
-			equal(t, "image", node.pull(t, app+":multi", nil), imageID)
+			rig.Equal(t, "image", node.pull(t, app+":multi", nil), imageID)
 			node.remove(t, app+":multi")
 		})
 		t.Run("PullImage of an unknown tag fails", func(t *testing.T) {
@@ -75,19 +77,19 @@ func TestContainerd(t *testing.T) {
 			if err == nil {
 				t.Fatal("PullImage succeeded")
 			}
-			contains(t, err.Error(), "not found")
+			rig.Contains(t, err.Error(), "not found")
 		})
 		t.Run("fetch of a BuildKit cache", func(t *testing.T) {
 			index := r.pushBuildCache(t, "cri/cache", "index", true)
-			r.run(t, ctr, "--address", node.socket, "--namespace", r.Host[10:], "content", "fetch",
+			r.Run(t, ctr, "--address", node.socket, "--namespace", r.Host[10:], "content", "fetch",
 				"--all-platforms", "--hosts-dir", node.hosts, r.Host+"/cri/cache:index")
-			contains(t, r.run(t, ctr, "--address", node.socket, "--namespace", r.Host[10:], "content", "ls", "-q"), index)
+			rig.Contains(t, r.Run(t, ctr, "--address", node.socket, "--namespace", r.Host[10:], "content", "ls", "-q"), index)
 		})
 		t.Run("ctr push", func(t *testing.T) {
 			k8s := []string{ctr, "--address", node.socket, "--namespace", "k8s.io", "images"}
 			node.pull(t, app+":v1", nil)
-			r.run(t, append(k8s, "push", "--hosts-dir", node.hosts, r.Host+"/cri/pushed:v1", app+":v1")...)
-			equal(t, "pushed", r.whole(t, "cri/pushed", "v1").digest, imageDigest)
+			r.Run(t, append(k8s, "push", "--hosts-dir", node.hosts, r.Host+"/cri/pushed:v1", app+":v1")...)
+			rig.Equal(t, "pushed", r.Whole(t, "cri/pushed", "v1").Digest, imageDigest)
 			node.remove(t, app+":v1")
 		})
 	})
@@ -124,7 +126,7 @@ func startContainerd(t *testing.T, containerd string) node {
 		_, err := n.images.ListImages(ctx, &cri.ListImagesRequest{})
 		return err == nil
 	}
-	daemon(t, []string{"HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1"}, up, containerd, "--config", file)
+	rig.Daemon(t, []string{"HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1"}, up, containerd, "--config", file)
 	return n
 }
 
@@ -132,7 +134,7 @@ func startContainerd(t *testing.T, containerd string) node {
 func (n node) trust(t *testing.T, r *registry) {
 	t.Helper()
 	ca := ""
-	if r.tls() {
+	if r.TLS() {
 		ca = fmt.Sprintf("ca = %q\n", r.CACert)
 	}
 	// The server is asked again, with its own settings, when the host of the same name has answered 404.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/packhouse/packhouse/conformance/rig"
 )
 
 const dockerfile = `FROM scratch
@@ -22,65 +24,65 @@ var pushedDigest = regexp.MustCompile(`digest: (sha256:[0-9a-f]{64})`)
 // does not ask for the authority; containerd and the others do.
 func TestDocker(t *testing.T) {
 	t.Parallel()
-	docker, _ := debianTool(t, "docker")
-	dockerd, version := debianTool(t, "dockerd")
+	docker, _ := rig.Debian(t, "docker")
+	dockerd, version := rig.Debian(t, "dockerd")
 	socket := startDockerd(t, docker, dockerd)
 	overHTTPAndTLS(t, "Docker Engine", version, func(t *testing.T, r *registry) {
 		// The legacy builder needs no image of its own, BuildKit would pull one.
-		r.env = append(r.env, "DOCKER_HOST="+socket, "DOCKER_BUILDKIT=0")
-		r.file(t, "build/Dockerfile", []byte(dockerfile))
-		r.file(t, "build/hello", helloBinary(t))
-		r.file(t, "build/transport", []byte(r.URL)) // keeps the two transports' layers apart
-		r.run(t, "/bin/chmod", "+x", "build/hello")
+		r.Env = append(r.Env, "DOCKER_HOST="+socket, "DOCKER_BUILDKIT=0")
+		r.File(t, "build/Dockerfile", []byte(dockerfile))
+		r.File(t, "build/hello", helloBinary(t))
+		r.File(t, "build/transport", []byte(r.URL)) // keeps the two transports' layers apart
+		r.Run(t, "/bin/chmod", "+x", "build/hello")
 		app := r.Host + "/docker/app"
 		var pushed string
 		t.Run("build, push, pull and run", func(t *testing.T) {
-			r.run(t, docker, "build", "-t", app+":v1", "build")
-			pushed = digestOf(t, r.run(t, docker, "push", app+":v1"))
-			m := r.whole(t, "docker/app", "v1")
-			equal(t, "pushed", m.digest, pushed)
-			equal(t, "media type", m.MediaType, "application/vnd.docker.distribution.manifest.v2+json")
-			r.run(t, docker, "rmi", app+":v1")
-			contains(t, r.run(t, docker, "pull", app+":v1"), pushed)
-			equal(t, "output", r.run(t, docker, "run", "--rm", "--network=none", app+":v1"), greeting+"\n")
+			r.Run(t, docker, "build", "-t", app+":v1", "build")
+			pushed = digestOf(t, r.Run(t, docker, "push", app+":v1"))
+			m := r.Whole(t, "docker/app", "v1")
+			rig.Equal(t, "pushed", m.Digest, pushed)
+			rig.Equal(t, "media type", m.MediaType, "application/vnd.docker.distribution.manifest.v2+json")
+			r.Run(t, docker, "rmi", app+":v1")
+			rig.Contains(t, r.Run(t, docker, "pull", app+":v1"), pushed)
+			rig.Equal(t, "output", r.Run(t, docker, "run", "--rm", "--network=none", app+":v1"), greeting+"\n")
 		})
 		t.Run("push of several tags", func(t *testing.T) {
 			for _, tag := range []string{"v2", "v3", "latest"} {
-				r.run(t, docker, "tag", app+":v1", app+":"+tag)
+				r.Run(t, docker, "tag", app+":v1", app+":"+tag)
 			}
-			r.run(t, docker, "push", "--all-tags", app)
+			r.Run(t, docker, "push", "--all-tags", app)
 			for _, tag := range []string{"v1", "v2", "v3", "latest"} {
-				equal(t, tag, r.whole(t, "docker/app", tag).digest, pushed)
+				rig.Equal(t, tag, r.Whole(t, "docker/app", tag).Digest, pushed)
 			}
 		})
 		t.Run("push of the same layers to another repository", func(t *testing.T) {
-			r.run(t, docker, "tag", app+":v1", r.Host+"/docker/mounted:v1")
-			contains(t, r.run(t, docker, "push", r.Host+"/docker/mounted:v1"), "Mounted from docker/app")
-			equal(t, "mounted", r.whole(t, "docker/mounted", "v1").digest, pushed)
+			r.Run(t, docker, "tag", app+":v1", r.Host+"/docker/mounted:v1")
+			rig.Contains(t, r.Run(t, docker, "push", r.Host+"/docker/mounted:v1"), "Mounted from docker/app")
+			rig.Equal(t, "mounted", r.Whole(t, "docker/mounted", "v1").Digest, pushed)
 		})
 		t.Run("pull by digest and of all tags", func(t *testing.T) {
-			r.run(t, docker, "pull", app+"@"+pushed)
-			r.run(t, docker, "pull", "--all-tags", app)
-			contains(t, r.run(t, docker, "images", "--digests", app), pushed)
+			r.Run(t, docker, "pull", app+"@"+pushed)
+			r.Run(t, docker, "pull", "--all-tags", app)
+			rig.Contains(t, r.Run(t, docker, "images", "--digests", app), pushed)
 		})
 		t.Run("pull of an OCI index", func(t *testing.T) {
-			crane, _ := goTool(t, "crane")
+			crane, _ := rig.Tool(t, "crane")
 			layout, _ := r.layout(t, "oci "+r.URL[:5], "amd64")
-			r.run(t, crane, "push", layout, app+":oci")
-			r.run(t, crane, "index", "append", "-m", app+":oci", "-t", app+":index")
-			r.run(t, docker, "pull", app+":index")
-			equal(t, "output", r.run(t, docker, "run", "--rm", "--network=none", app+":index"), greeting+"\n")
+			r.Run(t, crane, "push", layout, app+":oci")
+			r.Run(t, crane, "index", "append", "-m", app+":oci", "-t", app+":index")
+			r.Run(t, docker, "pull", app+":index")
+			rig.Equal(t, "output", r.Run(t, docker, "run", "--rm", "--network=none", app+":index"), greeting+"\n")
 		})
-		if r.tls() {
+		if r.TLS() {
 			return // for a registry on loopback `docker manifest push` insists on plain HTTP
 		}
 		t.Run("manifest create and push", func(t *testing.T) {
-			r.run(t, docker, "manifest", "create", "--insecure", app+":list", app+"@"+pushed)
-			r.run(t, docker, "manifest", "annotate", app+":list", app+"@"+pushed, "--arch=amd64", "--os=linux")
-			r.run(t, docker, "manifest", "push", "--insecure", app+":list")
-			m := r.whole(t, "docker/app", "list")
-			equal(t, "media type", m.MediaType, "application/vnd.docker.distribution.manifest.list.v2+json")
-			contains(t, r.run(t, docker, "manifest", "inspect", "--insecure", app+":list"), pushed)
+			r.Run(t, docker, "manifest", "create", "--insecure", app+":list", app+"@"+pushed)
+			r.Run(t, docker, "manifest", "annotate", app+":list", app+"@"+pushed, "--arch=amd64", "--os=linux")
+			r.Run(t, docker, "manifest", "push", "--insecure", app+":list")
+			m := r.Whole(t, "docker/app", "list")
+			rig.Equal(t, "media type", m.MediaType, "application/vnd.docker.distribution.manifest.list.v2+json")
+			rig.Contains(t, r.Run(t, docker, "manifest", "inspect", "--insecure", app+":list"), pushed)
 		})
 	})
 }
@@ -100,7 +102,7 @@ func startDockerd(t *testing.T, docker, dockerd string) string {
 	up := func(ctx context.Context) bool {
 		return exec.CommandContext(ctx, docker, "--host", socket, "info").Run() == nil
 	}
-	daemon(t, []string{"HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1"}, up, dockerd,
+	rig.Daemon(t, []string{"HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1"}, up, dockerd,
 		"--host", socket, "--config-file", config, "--pidfile", filepath.Join(dir, "pid"),
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--containerd-namespace", name, "--containerd-plugins-namespace", name+"-plugins",

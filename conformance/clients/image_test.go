@@ -60,7 +60,7 @@ func helloBinary(t *testing.T) []byte {
 // its directory and the digest of that manifest. Equal arguments make equal bytes.
 func (r *registry) layout(t *testing.T, name string, architectures ...string) (string, string) {
 	t.Helper()
-	l := ociLayout{t: t, dir: filepath.Join(r.home, name)}
+	l := ociLayout{t: t, dir: filepath.Join(r.Home, name)}
 	var top v1.Descriptor
 	images := make([]v1.Descriptor, len(architectures))
 	for i, arch := range architectures {

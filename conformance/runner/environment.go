@@ -32,8 +32,8 @@ type environment struct {
 	module   string       // the repository's conformance/
 	logs     string       // one file per command, kept from the last run
 	packages []string     // to install
-	pinned   []tools.Tool // to build
-	tools    *toolBuild   // their building; nil when there are none
+	pinned   []tools.Tool // to install
+	installs []*installation
 	results  []result
 	started  time.Time
 }

@@ -37,9 +37,6 @@ func crashReport(out []byte, results []result) string {
 
 // bench passes on what the benchmark prints: a Markdown table on its standard output.
 func bench(ctx context.Context, e *environment) []result {
-	if err := e.awaitTools(); err != nil {
-		return []result{{name: "bench", err: err}}
-	}
 	return []result{measure("bench", func() (string, error) {
 		machine := e.machine(ctx)
 		out, err := e.command(ctx, "bench", e.module, nil, "go", "run", "./bench")

@@ -133,9 +133,6 @@ func countTests(out []byte, failure error) (string, error) {
 }
 
 func adopt(ctx context.Context, e *environment) []result {
-	if err := e.awaitTools(); err != nil {
-		return []result{{name: "adopt", err: err}}
-	}
 	_, results := e.goTest(ctx, "adopt", "10m", "./adopt")
 	return results
 }

@@ -20,9 +20,9 @@ import (
 
 const usage = `Usage: conformance/run [--full] [--only NAME[,NAME…]]
 
-Installs what the tests need, from Debian's packages (as root) and the Go module proxy, then runs them all. Everything
-is found again on the next run: packages stay installed, Go tools are kept by version in
-${PACKHOUSE_TOOLS:-${XDG_CACHE_HOME:-~/.cache}/packhouse/tools}.
+Installs what the tests need, from Debian's packages (as root), the Go module proxy, the npm registry, the Python package
+index and Maven's central repository, then runs them all. Everything is found again on the next run: packages stay
+installed, tools are kept by version in ${PACKHOUSE_TOOLS:-${XDG_CACHE_HOME:-~/.cache}/packhouse/tools}.
 
   --full       the long tier too: benchmarks and the crash tests at the size of the published figures;
                its results are written to conformance/results/
@@ -82,6 +82,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	for _, s := range steps {
 		e.begin(s.name)
+		if err := e.awaitTools(s.tools); err != nil {
+			e.add(result{name: s.name, err: err})
+			continue
+		}
 		e.add(s.run(ctx, e)...)
 		if s.vital && e.failed() > 0 {
 			break
@@ -102,7 +106,7 @@ type step struct {
 	name string
 	what string
 	long bool // only with --full, or when asked for by name
-	// What must be there before the step: Debian packages, and Go tools, which build meanwhile.
+	// What must be there before the step: Debian packages, and tools, which are installed beside the steps before it.
 	packages []string
 	tools    []tools.Tool
 	// A vital step makes what every later one needs. It runs even if other steps are asked for.
@@ -112,7 +116,7 @@ type step struct {
 
 func allSteps() []step {
 	return []step{
-		{name: "setup", what: "Debian packages; Go tools, built beside the next steps", vital: true, packages: tools.Debian(), run: setUp},
+		{name: "setup", what: "Debian packages; pinned tools, installed beside the next steps", vital: true, packages: tools.Debian(), run: setUp},
 		{name: "build", what: "the binary under test", vital: true, run: buildBinary},
 		{name: "vet", what: "go vet of both modules", run: vet},
 		{name: "unit", what: "unit tests with the race detector, in random order", run: unitTests},
@@ -121,6 +125,10 @@ func allSteps() []step {
 		{name: "crash", what: "killed, powered off, full and hostile: the short tier", run: crash},
 		{name: "adopt", what: "the data directory of a real distribution registry is taken over", tools: tools.Peers(), run: adopt},
 		{name: "clients", what: "real clients over plain HTTP and TLS; writes conformance/README.md", tools: tools.Clients(), run: clients},
+		{
+			name: "packages", what: "real package clients, and packages that exist in the world; writes conformance/README.md",
+			packages: tools.DebianPackages(), tools: slices.Concat(tools.Clients(), tools.Peers(), tools.PackageClients()), run: packages,
+		},
 		{name: "crash-full", what: "the crash tests at the size of the published figures", long: true, run: crashFull},
 		{name: "bench", what: "the benchmarks beside their peers", long: true, packages: tools.DebianPeers(), tools: tools.Peers(), run: bench},
 	}

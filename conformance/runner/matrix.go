@@ -2,16 +2,10 @@ package main
 
 import (
 	"cmp"
-	_ "embed"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
-
-//go:embed README.head.md
-var matrixHead string
 
 // matrix is the support matrix: per client its uses, and over which transports each passed.
 type matrix map[string]*clientRow // by test name
@@ -58,7 +52,7 @@ func (m matrix) count(test, transport string) int {
 // render holds nothing that changes when the same things pass again: no times, no dates.
 func (m matrix) render() string {
 	var b strings.Builder
-	b.WriteString(matrixHead)
+	b.WriteString(clientsHead)
 	rows := make([]*clientRow, 0, len(m))
 	for _, row := range m {
 		if row.client != "" {
@@ -75,10 +69,6 @@ func (m matrix) render() string {
 		}
 	}
 	return b.String()
-}
-
-func (m matrix) write(dir string) error {
-	return os.WriteFile(filepath.Join(dir, "README.md"), []byte(m.render()), 0o644)
 }
 
 func tick(passed bool) string {

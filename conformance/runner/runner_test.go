@@ -71,10 +71,51 @@ not an event
 
 func TestMatrixHoldsWhatPassed(t *testing.T) {
 	t.Parallel()
-	got := strings.TrimPrefix(matrixOf(parseEvents([]byte(clientEvents))).render(), matrixHead)
+	got := strings.TrimPrefix(matrixOf(parseEvents([]byte(clientEvents))).render(), clientsHead)
 	want := "| crane | v1 | push, pull | ✓ | ✓ |\n| crane | v1 | tag | ✓ | – |\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+const packageEvents = `{"Action":"pass","Test":"TestMatrix/npm/oras_push/oras_pull/install"}
+{"Action":"pass","Test":"TestMatrix/npm/native_publish/native_install/install"}
+{"Action":"pass","Test":"TestMatrix/npm/native_publish/native_install/sign"}
+{"Action":"fail","Test":"TestMatrix/npm/oras_push/oras_pull/sign"}
+{"Action":"attr","Test":"TestNPM/x","Key":"format","Value":"npm"}
+{"Action":"attr","Test":"TestNPM/x","Key":"client","Value":"pnpm"}
+{"Action":"attr","Test":"TestNPM/x","Key":"version","Value":"12"}
+{"Action":"attr","Test":"TestNPM/x","Key":"use","Value":"install, by lock file"}
+{"Action":"pass","Test":"TestNPM/x"}
+{"Action":"attr","Test":"TestNPM/y","Key":"use","Value":"publish"}
+{"Action":"fail","Test":"TestNPM/y"}
+`
+
+func TestPackageTablesHoldWhatPassed(t *testing.T) {
+	t.Parallel()
+	events := parseEvents([]byte(packageEvents))
+	got := cellsOf(events).render()
+	want := "| format | published by | installed by | install | sign |\n| --- | --- | --- | --- | --- |\n" +
+		"| npm | native publish | native install | ✓ | ✓ |\n| npm | oras push | oras pull | ✓ | – |\n"
+	if got != want {
+		t.Errorf("cells: got\n%swant\n%s", got, want)
+	}
+	if got, want := renderUses(usesOf(events)), "| npm | pnpm | 12 | install, by lock file |\n"; got != want {
+		t.Errorf("uses: got\n%swant\n%s", got, want)
+	}
+}
+
+func TestASectionIsReplacedAlone(t *testing.T) {
+	t.Parallel()
+	text := withSection("an older head\n", packagesHeading, "packages\n")
+	text = withSection(text, clientsHeading, "clients\n")
+	text = withSection(text, packagesHeading, "other packages\n")
+	want := readmeHead + "\n" + clientsHeading + "\nclients\n\n" + packagesHeading + "\nother packages\n"
+	if text != want {
+		t.Errorf("got\n%swant\n%s", text, want)
+	}
+	if again := withSection(text, packagesHeading, "other packages\n"); again != text {
+		t.Errorf("written again, it is another:\n%s", again)
 	}
 }
 
@@ -111,8 +152,8 @@ func TestChoose(t *testing.T) {
 		only string
 		want string
 	}{
-		{"the short tier", false, "", "setup build vet unit fuzz oci crash adopt clients"},
-		{"the long tier", true, "", "setup build vet unit fuzz oci adopt clients crash-full bench"},
+		{"the short tier", false, "", "setup build vet unit fuzz oci crash adopt clients packages"},
+		{"the long tier", true, "", "setup build vet unit fuzz oci adopt clients packages crash-full bench"},
 		{"one step and what it needs", false, "oci", "setup build oci"},
 		{"a long step by name", false, "bench,vet", "setup build vet bench"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,12 @@ import (
 	"github.com/packhouse/packhouse/conformance/tools"
 )
 
-// toolBuild is the building of the Go tools beside the steps that do not need them.
-type toolBuild struct {
-	done    chan struct{}
-	results []result // read after done
-	shown   bool
+// installation is one tool that is being installed beside the steps that do not need it.
+type installation struct {
+	tool   tools.Tool
+	done   chan struct{}
+	result result // read after done
+	shown  bool
 }
 
 func setUp(ctx context.Context, e *environment) []result {
@@ -28,48 +30,67 @@ func setUp(ctx context.Context, e *environment) []result {
 		}
 		return "installed " + strings.Join(installed, " "), err
 	})
-	if debian.err != nil || len(e.pinned) == 0 {
+	if debian.err != nil {
 		return []result{debian}
 	}
-	e.tools = &toolBuild{done: make(chan struct{})}
-	go func() {
-		defer close(e.tools.done)
-		for _, t := range e.pinned {
-			e.tools.results = append(e.tools.results, installTool(ctx, t))
+	// What is built keeps a processor busy, what is fetched waits for the network: one of each at a time.
+	var built, fetched []*installation
+	for _, t := range e.pinned {
+		i := &installation{tool: t, done: make(chan struct{})}
+		e.installs = append(e.installs, i)
+		if t.Built() {
+			built = append(built, i)
+		} else {
+			fetched = append(fetched, i)
 		}
-	}()
+	}
+	for _, lane := range [][]*installation{built, fetched} {
+		go func() {
+			for _, i := range lane {
+				i.result = installTool(ctx, i.tool)
+				close(i.done)
+			}
+		}()
+	}
 	return []result{debian}
 }
 
 func installTool(ctx context.Context, t tools.Tool) result {
 	return measure(t.Name+" "+t.Version, func() (string, error) {
-		built, err := t.Install(ctx)
-		if built {
-			return "built", err
+		installed, err := t.Install(ctx)
+		if installed {
+			return "installed", err
 		}
 		return "all there", err
 	})
 }
 
-// awaitTools waits for the tools and, the first time, reports them.
-func (e *environment) awaitTools() error {
-	<-e.tools.done
-	if !e.tools.shown {
-		e.add(e.tools.results...)
-		e.tools.shown = true
-	}
-	for _, r := range e.tools.results {
-		if r.err != nil {
-			return fmt.Errorf("%s could not be built", r.name)
+// awaitTools waits for the named tools and reports those that were not reported yet.
+func (e *environment) awaitTools(wanted []tools.Tool) error {
+	var missing []string
+	for _, i := range e.installs {
+		if !slices.Contains(wanted, i.tool) {
+			continue
 		}
+		<-i.done
+		if !i.shown {
+			e.add(i.result)
+			i.shown = true
+		}
+		if i.result.err != nil {
+			missing = append(missing, i.result.name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("could not be installed: %s", strings.Join(missing, ", "))
 	}
 	return nil
 }
 
-// abandonTools waits until a cancelled build has ended, so that none outlives the run.
+// abandonTools waits until cancelled installations have ended, so that none outlives the run.
 func (e *environment) abandonTools() {
-	if e.tools != nil {
-		<-e.tools.done
+	for _, i := range e.installs {
+		<-i.done
 	}
 }
 

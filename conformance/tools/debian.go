@@ -29,6 +29,14 @@ func DebianPeers() []string {
 	}
 }
 
+// unless are the packages, if the program that they bring is not on the machine already.
+func unless(program string, packages ...string) []string {
+	if _, err := exec.LookPath(program); err == nil {
+		return nil
+	}
+	return packages
+}
+
 // InstallDebian installs the packages that are missing and returns their names.
 func InstallDebian(ctx context.Context, packages []string) ([]string, error) {
 	missing := missing(ctx, packages)

@@ -1,10 +1,13 @@
-// Package tools is the one list of what the conformance run installs: clients and peers at pinned versions from the Go
-// module proxy, the rest as packages of Debian 12.
+// Package tools is the one list of what the conformance run installs: clients and peers at pinned versions, each from its
+// own ecosystem's registry by that ecosystem's ordinary client and its configuration, the rest as packages of Debian 12.
 //
-// Go tools live outside the tree, one directory per version, so that a new pin never meets an old binary:
+// Tools live outside the tree, one directory per version, so that a new pin never meets an old program:
 //
 //	$PACKHOUSE_TOOLS | $XDG_CACHE_HOME/packhouse/tools | ~/.cache/packhouse/tools
-//	└── oras-v1.3.6/oras
+//	├── oras-v1.3.6/oras                        a Go module
+//	├── pnpm-12.21.0/node_modules/…             an npm package
+//	├── twine-7.0.0/bin/twine                   a Python package in a virtual environment
+//	└── maven39-3.9.16/apache-maven-3.9.16/bin  a Maven artifact
 package tools
 
 import (
@@ -14,41 +17,35 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
 // DirEnv names the environment variable that moves the tools' directory.
 const DirEnv = "PACKHOUSE_TOOLS"
 
-// Tool is one program built from a pinned Go module.
+// Tool is one pinned program.
 type Tool struct {
-	Name    string // what the project calls it: cosign2
-	Package string // main package: github.com/sigstore/cosign/v2/cmd/cosign
-	Version string // module version: v2.6.5
+	Name    string // what the tests call it: cosign2
+	Package string // as its registry names it: github.com/sigstore/cosign/v2/cmd/cosign
+	Version string // v2.6.5
+
+	source source
 }
 
-// Clients lists the Go tools that the tests drive, those that build fastest first.
-func Clients() []Tool {
-	return []Tool{
-		{"crane", "github.com/google/go-containerregistry/cmd/crane", "v0.22.1"},
-		{"oras", "oras.land/oras/cmd/oras", "v1.3.6"},
-		{"regctl", "github.com/regclient/regclient/cmd/regctl", "v0.11.7"},
-		{"helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0"},
-		{"cosign2", "github.com/sigstore/cosign/v2/cmd/cosign", "v2.6.5"},
-		{"cosign3", "github.com/sigstore/cosign/v3/cmd/cosign", "v3.1.3"},
-	}
-}
-
-// Peers lists the registries that Packhouse is compared with and whose data it takes over.
-func Peers() []Tool {
-	return []Tool{{"distribution", "github.com/distribution/distribution/v3/cmd/registry", "v3.1.2"}}
+// source is how a tool comes from its registry.
+type source interface {
+	// program is the tool's program, relative to the tool's directory.
+	program(t Tool) string
+	// install puts the tool into dir, which may hold what an interrupted
+	// install left.
+	install(ctx context.Context, t Tool, dir string) error
 }
 
 // Find returns the pinned tool of that name.
 func Find(name string) (Tool, error) {
-	for _, t := range append(Clients(), Peers()...) {
+	for _, t := range slices.Concat(Clients(), Peers(), PackageClients(), PackagePeers()) {
 		if t.Name == name {
 			return t, nil
 		}
@@ -56,37 +53,53 @@ func Find(name string) (Tool, error) {
 	return Tool{}, fmt.Errorf("tools: no tool is called %q", name)
 }
 
-// Path is where the tool's binary is, or will be once installed.
-func (t Tool) Path() (string, error) {
+// Dir is the tool's directory.
+func (t Tool) Dir() (string, error) {
 	dir, err := dir()
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, t.Name+"-"+t.Version, path.Base(t.Package)), nil
+	return filepath.Join(dir, t.Name+"-"+t.Version), nil
 }
 
-// Install builds the tool unless it is there, and reports whether it had to. A machine without a C compiler will do.
+// Path is where the tool's program is, or will be once installed.
+func (t Tool) Path() (string, error) {
+	dir, err := t.Dir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.FromSlash(t.source.program(t))), nil
+}
+
+// Built tells whether installing the tool is work for the processors, not the network.
+func (t Tool) Built() bool { return t.source == goModule{} }
+
+// Install installs the tool unless it is there, and reports whether it had to.
 func (t Tool) Install(ctx context.Context) (bool, error) {
-	binary, err := t.Path()
+	dir, err := t.Dir()
 	if err != nil {
 		return false, err
 	}
-	if _, err := os.Stat(binary); err == nil {
+	// Written last: its presence says that the rest is complete.
+	whole := filepath.Join(dir, ".installed")
+	if t.Built() {
+		whole = filepath.Join(dir, t.source.program(t)) // go install renames it into place
+	}
+	if _, err := os.Stat(whole); err == nil {
 		return false, nil
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return false, err
 	}
-	// A low priority leaves the processors to the tests that run meanwhile.
-	cmd := exec.CommandContext(ctx, "nice", "-n", "10", "go", "install", t.Package+"@"+t.Version)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(binary), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return false, fmt.Errorf("go install %s@%s: %w\n%s", t.Package, t.Version, err, out.Bytes())
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return false, err
 	}
-	return true, nil
+	if err := t.source.install(ctx, t, dir); err != nil {
+		return false, fmt.Errorf("%s %s: %w", t.Name, t.Version, err)
+	}
+	if t.Built() {
+		return true, nil
+	}
+	return true, os.WriteFile(whole, nil, 0o600)
 }
 
 func dir() (string, error) {
@@ -98,4 +111,18 @@ func dir() (string, error) {
 		return "", err
 	}
 	return filepath.Join(cache, "packhouse", "tools"), nil
+}
+
+// run runs an installing command in dir. A low priority leaves the processors to the tests that run meanwhile.
+func run(ctx context.Context, dir string, env []string, argv ...string) error {
+	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", "10"}, argv...)...) //nolint:gosec // the pinned list's own
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd, err, out.Bytes())
+	}
+	return nil
 }

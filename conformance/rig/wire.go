@@ -1,4 +1,4 @@
-package clients
+package rig
 
 import (
 	"bytes"
@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// do sends one request with plain net/http and returns the answer and its whole body.
-func (r *registry) do(t *testing.T, method, path string, header http.Header, body []byte) (*http.Response, []byte) {
+// Do sends one request with plain net/http and returns the answer and its whole body.
+func (r *Registry) Do(t *testing.T, method, path string, header http.Header, body []byte) (*http.Response, []byte) {
 	t.Helper()
 	target := path
 	if strings.HasPrefix(path, "/") {
@@ -39,12 +39,12 @@ func (r *registry) do(t *testing.T, method, path string, header http.Header, bod
 	return res, content
 }
 
-// content fetches bytes and checks them against the digest that the answer names.
-func (r *registry) content(t *testing.T, path string) ([]byte, *http.Response) {
+// Content fetches bytes and checks them against the digest that the answer names.
+func (r *Registry) Content(t *testing.T, path string) ([]byte, *http.Response) {
 	t.Helper()
 	accept := http.Header{"Accept": {"application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
 		"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*"}}
-	res, body := r.do(t, http.MethodGet, path, accept, nil)
+	res, body := r.Do(t, http.MethodGet, path, accept, nil)
 	if res.StatusCode != http.StatusOK {
 		t.Fatalf("GET %s: %s: %s", path, res.Status, body)
 	}
@@ -54,37 +54,39 @@ func (r *registry) content(t *testing.T, path string) ([]byte, *http.Response) {
 	return body, res
 }
 
-// manifest is what the tests look at in any manifest or index.
-type manifest struct {
+// Manifest is what the tests look at in any manifest or index.
+type Manifest struct {
 	MediaType    string       `json:"mediaType"`
 	ArtifactType string       `json:"artifactType"`
-	Config       descriptor   `json:"config"`
-	Layers       []descriptor `json:"layers"`
-	Manifests    []descriptor `json:"manifests"`
-	Subject      *descriptor  `json:"subject"`
+	Config       Descriptor   `json:"config"`
+	Layers       []Descriptor `json:"layers"`
+	Manifests    []Descriptor `json:"manifests"`
+	Subject      *Descriptor  `json:"subject"`
 
-	digest string
+	Digest string `json:"-"` // of its bytes
 }
 
-type descriptor struct {
+// Descriptor points to content.
+type Descriptor struct {
 	MediaType    string            `json:"mediaType"`
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Digest       string            `json:"digest"`
 	Size         int64             `json:"size"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
-	Platform     *platform         `json:"platform,omitempty"`
+	Platform     *Platform         `json:"platform,omitempty"`
 }
 
-type platform struct {
+// Platform is what an image is for.
+type Platform struct {
 	OS           string `json:"os"`
 	Architecture string `json:"architecture"`
 }
 
-// whole reads a manifest by tag or digest, and all it refers to, and checks every size and digest on the way.
-func (r *registry) whole(t *testing.T, repo, reference string) manifest {
+// Whole reads a manifest by tag or digest, and all it refers to, and checks every size and digest on the way.
+func (r *Registry) Whole(t *testing.T, repo, reference string) Manifest {
 	t.Helper()
-	body, res := r.content(t, "/v2/"+repo+"/manifests/"+reference)
-	m := manifest{digest: digest.FromBytes(body).String()}
+	body, res := r.Content(t, "/v2/"+repo+"/manifests/"+reference)
+	m := Manifest{Digest: digest.FromBytes(body).String()}
 	if err := json.Unmarshal(body, &m); err != nil {
 		t.Fatal(err)
 	}
@@ -92,31 +94,32 @@ func (r *registry) whole(t *testing.T, repo, reference string) manifest {
 		t.Errorf("%s:%s: Content-Type = %q, its mediaType is %q", repo, reference, got, m.MediaType)
 	}
 	for _, child := range m.Manifests {
-		r.whole(t, repo, child.Digest)
+		r.Whole(t, repo, child.Digest)
 	}
 	blobs := m.Layers
 	if m.Config.Digest != "" {
-		blobs = append([]descriptor{m.Config}, blobs...)
+		blobs = append([]Descriptor{m.Config}, blobs...)
 	}
 	for _, b := range blobs {
-		r.blob(t, repo, b)
+		r.Blob(t, repo, b)
 	}
 	return m
 }
 
-func (r *registry) blob(t *testing.T, repo string, d descriptor) []byte {
+// Blob reads a blob and checks its size and digest.
+func (r *Registry) Blob(t *testing.T, repo string, d Descriptor) []byte {
 	t.Helper()
-	body, _ := r.content(t, "/v2/"+repo+"/blobs/"+d.Digest)
+	body, _ := r.Content(t, "/v2/"+repo+"/blobs/"+d.Digest)
 	if int64(len(body)) != d.Size || digest.FromBytes(body).String() != d.Digest {
 		t.Fatalf("blob of %s: got %d bytes with digest %s, want %d and %s", repo, len(body), digest.FromBytes(body), d.Size, d.Digest)
 	}
 	return body
 }
 
-// gone checks that a path answers 404.
-func (r *registry) gone(t *testing.T, path string) {
+// Gone checks that a path answers 404.
+func (r *Registry) Gone(t *testing.T, path string) {
 	t.Helper()
-	if res, body := r.do(t, http.MethodGet, path, nil, nil); res.StatusCode != http.StatusNotFound {
+	if res, body := r.Do(t, http.MethodGet, path, nil, nil); res.StatusCode != http.StatusNotFound {
 		t.Errorf("GET %s: %s, want 404: %s", path, res.Status, body)
 	}
 }

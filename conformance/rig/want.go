@@ -1,4 +1,4 @@
-package clients
+package rig
 
 import (
 	"encoding/json"
@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-func decode[T any](t *testing.T, text string) T {
+// Decode decodes JSON.
+func Decode[T any](t *testing.T, text string) T {
 	t.Helper()
 	var v T
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
@@ -15,7 +16,8 @@ func decode[T any](t *testing.T, text string) T {
 	return v
 }
 
-func contains(t *testing.T, got string, wants ...string) {
+// Contains checks that got holds each of wants.
+func Contains(t *testing.T, got string, wants ...string) {
 	t.Helper()
 	for _, want := range wants {
 		if !strings.Contains(got, want) {
@@ -24,7 +26,8 @@ func contains(t *testing.T, got string, wants ...string) {
 	}
 }
 
-func equal[T comparable](t *testing.T, what string, got, want T) {
+// Equal checks that got is want.
+func Equal[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: got %v, want %v", what, got, want)

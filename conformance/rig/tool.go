@@ -1,4 +1,4 @@
-package clients
+package rig
 
 import (
 	"os"
@@ -9,8 +9,8 @@ import (
 	"github.com/packhouse/packhouse/conformance/tools"
 )
 
-// goTool returns the binary of a pinned tool and its version.
-func goTool(t *testing.T, name string) (path, version string) {
+// Tool returns the program of a pinned tool and its version.
+func Tool(t *testing.T, name string) (path, version string) {
 	t.Helper()
 	tool, err := tools.Find(name)
 	if err != nil {
@@ -27,8 +27,8 @@ func goTool(t *testing.T, name string) (path, version string) {
 
 var versionNumber = regexp.MustCompile(`\d+\.\d+\.\d+`)
 
-// debianTool returns the path of a program of Debian's and the version it reports.
-func debianTool(t *testing.T, name string) (path, version string) {
+// Debian returns the path of a program of Debian's and the version it reports.
+func Debian(t *testing.T, name string) (path, version string) {
 	t.Helper()
 	// Not by $PATH: another version of the same program may come first there.
 	for _, dir := range []string{"/usr/bin/", "/usr/sbin/"} {

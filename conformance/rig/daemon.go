@@ -1,4 +1,4 @@
-package clients
+package rig
 
 import (
 	"context"
@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// daemon runs a long-lived program of a client until the test ends and returns once ready reports true. Its output is
+// Daemon runs a long-lived program of a client until the test ends and returns once ready reports true. Its output is
 // shown when the test fails.
-func daemon(t *testing.T, env []string, ready func(ctx context.Context) bool, argv ...string) {
+func Daemon(t *testing.T, env []string, ready func(ctx context.Context) bool, argv ...string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the test's own; ended by its cleanup
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -39,7 +39,7 @@ func daemon(t *testing.T, env []string, ready func(ctx context.Context) bool, ar
 		<-ended
 		_ = log.Close()
 		if content, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("end of the log of %s:\n%s", filepath.Base(argv[0]), tail(string(content)))
+			t.Logf("end of the log of %s:\n%s", filepath.Base(argv[0]), Tail(string(content)))
 		}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
