@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
@@ -176,11 +177,11 @@ func (t *Tx) SetRelease(ctx context.Context, release, manifest int64, files []st
 
 // SetFacts stores what was derived of a release.
 func (t *Tx) SetFacts(ctx context.Context, release int64, f registry.Facts) error {
-	b, err := json.Marshal(f)
+	text, err := encode(f)
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `UPDATE releases SET facts = ? WHERE id = ?`, string(b), release)
+	_, err = t.exec(ctx, `UPDATE releases SET facts = ? WHERE id = ?`, text, release)
 	return err
 }
 
@@ -216,6 +217,16 @@ func (t *Tx) ReviveRelease(ctx context.Context, release int64) error {
 	return err
 }
 
+// encode writes JSON without the escapes that only HTML needs: clients get
+// parts of it as they are.
+func encode(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
 // FileFacts returns what was found out about one file by one version of a
 // format's parser, or ErrNotFound.
 func (q queries) FileFacts(ctx context.Context, format string, parser int, f registry.File) (facts registry.FileFacts, err error) {
@@ -229,12 +240,12 @@ func (q queries) FileFacts(ctx context.Context, format string, parser int, f reg
 
 // AddFileFacts stores f.Facts.
 func (t *Tx) AddFileFacts(ctx context.Context, format string, parser int, f registry.File) error {
-	b, err := json.Marshal(f.Facts)
+	text, err := encode(f.Facts)
 	if err != nil {
 		return err
 	}
 	_, err = t.exec(ctx, `INSERT INTO file_facts (digest, format, parser, name, media_type, facts) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET facts = excluded.facts`,
-		f.Digest.String(), format, parser, f.Name, f.MediaType, string(b))
+		f.Digest.String(), format, parser, f.Name, f.MediaType, text)
 	return err
 }
 
