@@ -42,7 +42,7 @@ func (Format) Info() artifacttypes.Info {
 		},
 		Clients: []string{"mvn", "gradle", "coursier", "sbt"},
 		Usage: []artifacttypes.Usage{
-			{Client: "mvn", Command: "mvn deploy -DaltDeploymentRepository=packhouse::" + artifacttypes.Base + "/"},
+			{Client: "mvn", Command: "mvn deploy -DaltDeploymentRepository=acme::default::" + artifacttypes.Base + "/"},
 			{Client: "gradle", Command: "repositories { maven { url = uri(\"" + artifacttypes.Base + "/\") } }"},
 		},
 	}

@@ -51,6 +51,9 @@ func parsePath(path string) (place, error) {
 		return p, nil
 	}
 	c := coords{Group: strings.Join(p.dir[:last-2], "."), Artifact: p.dir[last-2], Version: p.dir[last-1]}
+	if c.Version == "LATEST" || c.Version == "RELEASE" { // words that Maven resolves itself
+		return place{}, registry.E("maven.path", registry.ManifestInvalid, nil, "%s is a reserved word and no version", c.Version)
+	}
 	suffix, ok := c.cut(name)
 	if !ok || strings.Contains(strings.Join(p.dir[:last-2], ""), ".") { // a group's parts have a directory each
 		return p, nil

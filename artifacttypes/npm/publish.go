@@ -110,7 +110,11 @@ func commit(ctx context.Context, v artifacttypes.View, d artifacttypes.Draft, ta
 	}
 	_, err = v.Publish(ctx, d)
 	if errors.Is(err, registry.VersionExists) {
-		return registry.E("npm.publish", registry.VersionExists, err, "You cannot publish over the previously published versions: %s.", d.Version)
+		why := ""
+		if said, ok := registry.Public(err).Detail.(map[string]any); ok && said["withdrawn"] != nil {
+			why = " It was unpublished: publish another version."
+		}
+		return registry.E("npm.publish", registry.VersionExists, err, "You cannot publish over the previously published versions: %s.%s", d.Version, why)
 	}
 	return err
 }

@@ -34,6 +34,9 @@ func upload(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error 
 	if err := takesFiles(r, v, facts.Name); err != nil {
 		return err
 	}
+	if err := checkSpelling(r, v, facts); err != nil {
+		return err
+	}
 	d := artifacttypes.Draft{
 		Package: facts.Name, Version: facts.Version,
 		Files: []artifacttypes.DraftFile{{Name: f.file, MediaType: mediaTypeOf(f.file, facts.Kind), Content: f.content}},
@@ -65,6 +68,22 @@ func upload(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error 
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "OK\n") // fails when the client is gone: the file is stored
+	return nil
+}
+
+// checkSpelling refuses a second spelling of a version that is there: pip takes
+// 1.0 and 1.0.0 for one.
+func checkSpelling(r *http.Request, v artifacttypes.View, facts *fileFacts) error {
+	version, _ := parseVersion(facts.Version)
+	for _, other := range version.spellings() {
+		_, err := v.Release(r.Context(), facts.Name, other)
+		switch {
+		case err == nil:
+			return artifacttypes.Invalid("version %s of %s is there, and %s is the same version to every installer: publish under that number, or another", other, facts.Name, facts.Version)
+		case !errors.Is(err, registry.NameUnknown) && !errors.Is(err, registry.ManifestUnknown):
+			return err
+		}
+	}
 	return nil
 }
 

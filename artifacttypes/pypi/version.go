@@ -205,6 +205,28 @@ func (v version) significant() []string {
 	return v.release[:n]
 }
 
+// spellings lists other versions that PEP 440 calls equal to v: those with
+// fewer or more zeros at the end of the release number, as far as anybody
+// writes them.
+func (v version) spellings() []string {
+	const most = 4
+	own := v.String()
+	var list []string
+	release := slices.Clone(v.significant())
+	for len(release) <= most {
+		if len(release) == 0 {
+			release = append(release, "0")
+		}
+		other := v
+		other.release = slices.Clone(release)
+		if s := other.String(); s != own {
+			list = append(list, s)
+		}
+		release = append(release, "0")
+	}
+	return list
+}
+
 // stage orders what has the same release number: 1.dev1 < 1a1 < 1b1 < 1rc1 < 1.
 func (v version) stage() int {
 	switch {

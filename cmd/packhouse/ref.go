@@ -11,6 +11,7 @@ import (
 	"github.com/packhouse/packhouse/registry/admin"
 	"github.com/packhouse/packhouse/registry/config"
 	"github.com/packhouse/packhouse/registry/feed"
+	"github.com/packhouse/packhouse/registry/server"
 )
 
 func refCommand() *cobra.Command {
@@ -47,15 +48,28 @@ and cosign call it. Nothing is looked up.`,
 		if err != nil {
 			return usageError(admin.Cause(registry.Public(err)))
 		}
-		return o.say(ref, "%s/%s", clientHost(c), ref)
+		shown := reference{ref, clientHost(c) + "/" + ref.String()}
+		return o.say(shown, "%s", shown.Whole)
 	}
 	return cmd
 }
 
-// clientHost is the host by which clients reach the server.
+// reference is what `packhouse ref` prints as JSON.
+type reference struct {
+	feed.Reference
+	Whole string `json:"reference"`
+}
+
+// clientHost is the host by which clients reach the server: as configured, else
+// as the running server says, else where one would listen.
 func clientHost(c config.Config) string {
 	if u, err := url.Parse(c.ExternalURL); err == nil && u.Host != "" {
 		return u.Host
+	}
+	if base, ok := server.Running(c.Data); ok {
+		if u, err := url.Parse(base); err == nil && u.Host != "" {
+			return u.Host
+		}
 	}
 	return c.Addr
 }

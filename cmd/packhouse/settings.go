@@ -60,8 +60,8 @@ func (s *settings) load() (config.Config, error) {
 		}
 	}
 	c, err := config.Load(config.Sources{File: s.file, Env: os.Environ(), Flags: given})
-	if problems := feed.CheckSettings(all.Formats(), c.Formats); err == nil && len(problems) > 0 {
-		err = errors.New(strings.Join(problems, "\n"))
+	if problems := feed.CheckSettings(all.Formats(), c.Formats); len(problems) > 0 {
+		err = errors.Join(err, errors.New(strings.Join(problems, "\n")))
 	}
 	return c, usageError(err)
 }

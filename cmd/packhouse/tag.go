@@ -60,7 +60,7 @@ ends.`,
 		Args: cobra.ExactArgs(2),
 	}
 	o := newOperator(cmd)
-	cmd.Flags().StringVar(&digest, "digest", "", "one of the digests that `packhouse tag history` lists, instead of the latest earlier one")
+	cmd.Flags().StringVar(&digest, "digest", "", "a digest that the tag had, see packhouse tag history, instead of the latest earlier one")
 	cmd.ValidArgsFunction = completeRepos(o)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := operate(cmd.Context(), o, admin.TagRestore, admin.TagRestoreParams{Repo: args[0], Tag: args[1], Digest: digest})

@@ -102,7 +102,7 @@ func (p *problems) limits(l Limits) {
 	}{
 		{"limits.manifest", l.Manifest, 4 * KiB},
 		{"limits.blob", l.Blob, 4 * KiB},
-		{"limits.file", l.File, 4 * KiB},
+		{"limits.package", l.Package, 4 * KiB},
 		{"limits.json", l.JSON, 4 * KiB},
 		{"limits.header", l.Header, 4 * KiB},
 		{"limits.url", l.URL, 1 * KiB},

@@ -42,7 +42,7 @@ type Storage struct {
 type Limits struct {
 	Manifest   Bytes    `yaml:"manifest" doc:"largest manifest"`
 	Blob       Bytes    `yaml:"blob" doc:"largest blob"`
-	File       Bytes    `yaml:"file" doc:"largest file of a package that its own client publishes"`
+	Package    Bytes    `yaml:"package" doc:"largest file of a package that its own client publishes"`
 	JSON       Bytes    `yaml:"json" doc:"largest body of an administrative request"`
 	Header     Bytes    `yaml:"header" doc:"largest request header, all fields together"`
 	URL        Bytes    `yaml:"url" doc:"longest request URL"`
@@ -100,7 +100,7 @@ func Default() Config {
 		Limits: Limits{
 			Manifest:   4 * MiB,
 			Blob:       20 * GiB,
-			File:       5 * GiB,
+			Package:    5 * GiB,
 			JSON:       1 * MiB,
 			Header:     32 * KiB,
 			URL:        8 * KiB,

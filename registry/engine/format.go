@@ -138,10 +138,17 @@ func (e *Engine) touched(r registry.Repo) []registry.Repo {
 // packages lie where its packages would.
 func (e *Engine) ensureFeed(ctx context.Context, tx *meta.Tx, f registry.Feed) (registry.Feed, error) {
 	const op = "engine.ensureFeed"
+	// Somebody else's first publish may have made it since f was looked up.
+	switch known, err := tx.Feed(ctx, f.Namespace, f.Format); {
+	case err == nil:
+		f.ID = known
+	case !errors.Is(err, meta.ErrNotFound):
+		return f, err
+	}
 	if f.ID == 0 {
 		switch r, err := tx.InTheWay(ctx, f.Name()); {
 		case err == nil:
-			return f, registry.E(op, registry.Conflict, nil, "%s cannot become a %s feed while %s, which is none of its packages, lies below it: use another namespace or remove that repository", f.Name(), f.Format, r)
+			return f, registry.E(op, registry.Conflict, nil, "%s cannot become a feed of %s packages while %s, which is none, lies below it: use another namespace, or remove that with `packhouse repo delete`", f.Name(), f.Format, r)
 		case !errors.Is(err, meta.ErrNotFound):
 			return f, err
 		}

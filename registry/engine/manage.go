@@ -115,6 +115,9 @@ func (e *Engine) RestoreRepository(ctx context.Context, name registry.Repo) erro
 		if i < 0 {
 			return registry.E(op, registry.NameUnknown, nil, "there is no deleted repository %s", name)
 		}
+		if feed, _, inFeed := e.feedOf(name); inFeed && trash[i].Package == "" {
+			return registry.E(op, registry.Denied, nil, "%s is a feed by now, and %s is none of its packages", feed.Name(), name)
+		}
 		return tx.RestoreRepository(ctx, trash[i])
 	}))
 }

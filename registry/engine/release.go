@@ -130,12 +130,12 @@ func (e *Engine) edition(ctx context.Context, tx *meta.Tx, r meta.Repository, id
 }
 
 func exists(pkg, version, why string) error {
-	return registry.E("engine.PutManifest", registry.VersionExists, nil, "version %s of %s exists and cannot be changed: %s", version, pkg, why).
+	return registry.E("engine.PutManifest", registry.VersionExists, nil, "version %s of %s exists and cannot be changed (%s): publish another version", version, pkg, why).
 		WithDetail(map[string]any{"version": version})
 }
 
 func withdrawn(pkg string, row meta.Release) error {
-	return registry.E("engine.PutManifest", registry.VersionExists, nil, "version %s of %s was withdrawn on %s and cannot be published again", row.Version, pkg, row.Withdrawn.Format(time.DateOnly)).
+	return registry.E("engine.PutManifest", registry.VersionExists, nil, "version %s of %s was withdrawn on %s and cannot be published again: publish another version, or restore it with `packhouse tag restore`", row.Version, pkg, row.Withdrawn.Format(time.DateOnly)).
 		WithDetail(map[string]any{"version": row.Version, "withdrawn": row.Withdrawn})
 }
 

@@ -94,7 +94,7 @@ func (e *Engine) Stage(ctx context.Context, feed registry.Feed, body io.Reader, 
 	// What else went wrong is met again.
 	o, bodyErr, err := e.store(ctx, io.MultiReader(bytes.NewReader(head[:n]), &failing{cut{body}, err}), &teeHash{h, writers}, e.cfg.Limits.File)
 	if err != nil {
-		return nil, storeError(op, "a package file", e.cfg.Limits.File, err)
+		return nil, storeError(op, "a file of a package (limits.package)", e.cfg.Limits.File, err)
 	}
 	if bodyErr != nil {
 		e.discardObjects(ctx, o)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -59,8 +60,12 @@ func (e *Engine) classify(ctx context.Context, r registry.Repo, m registry.Manif
 	// this repository's package. Others' types, such as Helm's, are at home in
 	// any other repository, too.
 	var problem error
+	ours := strings.HasPrefix(p.ArtifactType, ourTypes)
 	for prefix, rest := range prefixes(r) {
 		feed, ok := e.feedName(prefix)
+		if ok && ours && problem == nil {
+			problem = registry.E(op, registry.ManifestInvalid, nil, "%s would be in a feed of %s packages, and this manifest is %s", r, feed.Format, clip(p.ArtifactType))
+		}
 		if !ok || !slices.Contains(e.formats[feed.Format].ArtifactTypes, p.ArtifactType) {
 			continue
 		}
@@ -68,7 +73,7 @@ func (e *Engine) classify(ctx context.Context, r registry.Repo, m registry.Manif
 		if err == nil {
 			return t, nil
 		}
-		if problem == nil && (!errors.Is(err, errMisplaced) || strings.HasPrefix(p.ArtifactType, ourTypes)) {
+		if !errors.Is(err, errMisplaced) || ours {
 			problem = err
 		}
 	}
@@ -164,6 +169,9 @@ func artifact(raw []byte, nameHint, versionHint string) (registry.Artifact, erro
 		}
 		f := registry.File{Name: l.Annotations[ocispec.AnnotationTitle], Descriptor: l}
 		f.Data = nil
+		if f.Name != "" && (!fs.ValidPath(f.Name) || strings.ContainsFunc(f.Name, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f })) {
+			return a, registry.E("engine.artifact", registry.ManifestInvalid, nil, "a layer is called %q: a file's name has no .., no empty parts and no leading slash", clip(f.Name))
+		}
 		if seen[f.Key()] {
 			return a, registry.E("engine.artifact", registry.ManifestInvalid, nil, "two layers are called %q", clip(f.Key()))
 		}

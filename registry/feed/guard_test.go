@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -138,4 +139,17 @@ func TestClientLeavesAfterCommit(t *testing.T) {
 			p.want(http.StatusOK, "GET", path, "")
 		}
 	}
+}
+
+// TestFirstPublishersMeet: those whose publishes make a feed together all win.
+func TestFirstPublishersMeet(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	var wait sync.WaitGroup
+	for i := range 32 {
+		wait.Go(func() {
+			p.want(http.StatusCreated, "PUT", fmt.Sprintf("/acme/toy/bear%d/1.0/a.txt", i), fmt.Sprintf("bear%d 1.0", i))
+		})
+	}
+	wait.Wait()
 }

@@ -47,7 +47,7 @@ func Open(ctx context.Context, c config.Config, formats []artifacttypes.Format, 
 	}
 	b.Engine, err = engine.New(ctx, engine.Config{
 		Meta: b.meta, Blobs: blobs, Gate: openGate, Log: log,
-		Limits: engine.Limits{Manifest: int64(c.Limits.Manifest), Blob: int64(c.Limits.Blob), File: int64(c.Limits.File)},
+		Limits: engine.Limits{Manifest: int64(c.Limits.Manifest), Blob: int64(c.Limits.Blob), File: int64(c.Limits.Package)},
 		Sparse: c.Manifests.Sparse, Trash: time.Duration(c.Trash.Window), Lease: time.Duration(c.GC.Lease),
 		UploadTTL: time.Duration(c.Uploads.TTL), CacheBytes: int64(c.Cache.Size),
 		Formats: feed.EngineFormats(formats),

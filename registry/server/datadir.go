@@ -97,3 +97,14 @@ func (d *Dir) withdraw() error {
 	}
 	return err
 }
+
+// Running returns the clients' URL of the server that has the data directory,
+// if one says that it runs.
+func Running(data string) (url string, ok bool) {
+	content, err := os.ReadFile(filepath.Join(data, "addr"))
+	if err != nil {
+		return "", false
+	}
+	first, _, _ := strings.Cut(string(content), "\n")
+	return strings.TrimSpace(first), first != ""
+}

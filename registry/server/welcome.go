@@ -21,7 +21,7 @@ func Usage(base string, feeds *feed.Handler) string {
 		{"docker", fmt.Sprintf("docker tag IMAGE %[1]s/IMAGE && docker push %[1]s/IMAGE", host)},
 		{"podman", fmt.Sprintf("podman push%s IMAGE %s/IMAGE", noTLS, host)},
 		{"skopeo", fmt.Sprintf("skopeo copy%s docker://docker.io/library/alpine docker://%s/alpine", srcNoTLS, host)},
-		{"helm", fmt.Sprintf("helm push%s CHART.tgz oci://%s/charts", plainHTTP, host)},
+		{"helm", fmt.Sprintf("helm push%s CHART.tgz oci://%s/acme/helm", plainHTTP, host)},
 		{"oras", fmt.Sprintf("oras push%s %s/files:v1 FILE", plainHTTP, host)},
 	} {
 		fmt.Fprintf(&b, "  %-7s %s\n", l[0], l[1])

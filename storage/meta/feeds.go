@@ -23,6 +23,13 @@ func (q queries) Feeds(ctx context.Context) ([]registry.Feed, error) {
 	return list, err
 }
 
+// Feed finds a feed's id, or returns ErrNotFound.
+func (q queries) Feed(ctx context.Context, namespace, format string) (int64, error) {
+	var id int64
+	err := q.one(ctx, `SELECT f.id FROM feeds f JOIN namespaces n ON n.id = f.namespace_id WHERE n.name = ? AND f.format = ?`, []any{namespace, format}, &id)
+	return id, err
+}
+
 // EnsureFeed finds or creates a feed, and the namespace it is in.
 func (t *Tx) EnsureFeed(ctx context.Context, namespace, format string) (registry.Feed, error) {
 	f := registry.Feed{Namespace: namespace, Format: format}
