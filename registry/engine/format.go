@@ -7,7 +7,6 @@ import (
 	"errors"
 	"hash/fnv"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -63,16 +62,6 @@ func (e *Engine) reloadFeeds(ctx context.Context) {
 func (e *Engine) Feed(name string) (registry.Feed, bool) {
 	f, ok := (*e.feeds.Load())[name]
 	return f, ok
-}
-
-// Feeds lists all feeds by name.
-func (e *Engine) Feeds() []registry.Feed {
-	var list []registry.Feed
-	for _, f := range *e.feeds.Load() {
-		list = append(list, f)
-	}
-	slices.SortFunc(list, func(a, b registry.Feed) int { return strings.Compare(a.Name(), b.Name()) })
-	return list
 }
 
 // feedOf returns the feed that r is in, and r's name below it.
