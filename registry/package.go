@@ -145,8 +145,8 @@ type Package struct {
 	Repo    Repo
 	Labels  map[string]string // label → version
 	State   map[string]string // of the package as a whole, by the format's own keys
-	Created time.Time
-	Updated time.Time // of the last change of anything
+	Created time.Time         // when its first release was published
+	Updated time.Time         // of the last change of anything
 	// Generation grows with each change of anything about the package.
 	Generation int64
 }

@@ -104,7 +104,7 @@ func (q queries) Package(ctx context.Context, name registry.Repo) (registry.Pack
 	p := registry.Package{Repo: name, Labels: map[string]string{}}
 	var id, created int64
 	var changed sql.NullInt64
-	err := q.one(ctx, `SELECT r.id, r.package, r.generation, (SELECT min(f.published_at) FROM releases f WHERE f.repository_id = r.id), r.changed_at FROM repositories r WHERE r.name = ? AND `+livePackage,
+	err := q.one(ctx, `SELECT r.id, r.package, r.generation, (SELECT f.published_at FROM releases f WHERE f.repository_id = r.id ORDER BY f.id LIMIT 1), r.changed_at FROM repositories r WHERE r.name = ? AND `+livePackage,
 		[]any{string(name)}, &id, &p.Name, &p.Generation, &created, &changed)
 	if err != nil {
 		return p, err
