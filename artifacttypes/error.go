@@ -18,8 +18,11 @@ func ErrorHeader(w http.ResponseWriter, e *registry.Error) int {
 	if methods, ok := e.Detail.(Methods); ok {
 		h.Set("Allow", strings.Join(methods, ", "))
 	}
-	if after := registry.RetryAfter(status); after != "" {
+	if after := e.RetryAfter(status); after != "" {
 		h.Set("Retry-After", after)
+	}
+	if status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" { // RFC 9110, section 11.6.1
+		h.Set("WWW-Authenticate", Challenge)
 	}
 	h.Del("ETag")
 	h.Del("Last-Modified")
@@ -28,6 +31,9 @@ func ErrorHeader(w http.ResponseWriter, e *registry.Error) int {
 	h.Set("X-Content-Type-Options", "nosniff")
 	return status
 }
+
+// Challenge is how a client logs in to a feed.
+const Challenge = `Basic realm="packhouse"`
 
 // ReasonHeader carries a reason phrase from [SetReason] to the server; it is
 // never sent.

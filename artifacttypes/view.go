@@ -27,6 +27,8 @@ type View interface {
 	Setting(key string) string
 	Now() time.Time
 	Log() *slog.Logger
+	// Account is the caller's, as this feed sees it.
+	Account() Account
 	Publisher
 	Lookup
 	Sender

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // Code says what went wrong. The first group is the OCI distribution-spec's
@@ -41,19 +43,21 @@ const (
 	Timeout            Code = "TIMEOUT"             // the client went silent: 408
 	VersionExists      Code = "VERSION_EXISTS"      // a version is there with other content, or was withdrawn: 409
 	Conflict           Code = "CONFLICT"            // what is there stands in the way: 409
+	ParameterInvalid   Code = "PARAMETER_INVALID"   // an argument that is not understood: 400
+	QuotaExceeded      Code = "QUOTA_EXCEEDED"      // the namespace may hold no more: 403
 )
 
 // HTTPStatus is the status that protocols give a Code; 500 for one that it
 // does not know, which is a bug of ours and looks like one.
 func (c Code) HTTPStatus() int {
 	switch c {
-	case BlobUploadInvalid, DigestInvalid, ManifestBlobUnknown, ManifestInvalid, NameInvalid, SizeInvalid:
+	case BlobUploadInvalid, DigestInvalid, ManifestBlobUnknown, ManifestInvalid, NameInvalid, SizeInvalid, ParameterInvalid:
 		return http.StatusBadRequest
 	case BlobUnknown, BlobUploadUnknown, ManifestUnknown, NameUnknown:
 		return http.StatusNotFound
 	case Unauthorized:
 		return http.StatusUnauthorized
-	case Denied:
+	case Denied, QuotaExceeded:
 		return http.StatusForbidden
 	case Unsupported, Referenced:
 		return http.StatusMethodNotAllowed
@@ -88,6 +92,29 @@ func RetryAfter(status int) string {
 		return "5"
 	}
 	return ""
+}
+
+// RetryIn, as the Detail of an Error, is how long to wait before trying again:
+// what Retry-After says instead of the usual.
+type RetryIn time.Duration
+
+// Seconds rounds up: who waits that long has waited enough.
+func (d RetryIn) Seconds() int64 {
+	return max(1, int64((time.Duration(d)+time.Second-1)/time.Second))
+}
+
+// MarshalJSON makes it {"retry_after":seconds}.
+func (d RetryIn) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"retry_after":%d}`, d.Seconds()), nil
+}
+
+// RetryAfter is what the Retry-After header says of an error that is answered
+// with status; "" for none.
+func (e *Error) RetryAfter(status int) string {
+	if d, ok := e.Detail.(RetryIn); ok {
+		return strconv.FormatInt(d.Seconds(), 10)
+	}
+	return RetryAfter(status)
 }
 
 // Error makes a bare Code an error, so that errors.Is(err, registry.BlobUnknown) works.

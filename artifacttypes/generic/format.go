@@ -151,6 +151,9 @@ func upload(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error 
 	if err := artifacttypes.CheckPath(append(strings.Split(d.If.File, "/"), d.Package, d.Version)...); err != nil {
 		return err
 	}
+	if err := v.Account().Allow(r.Context(), registry.Create, d.Package); err != nil {
+		return err
+	}
 	// What is refused now, a client that waits for 100 Continue need not send. Publish decides.
 	_, present, _ := artifacttypes.FindFile(r.Context(), v, d.Package, d.Version, d.If.File)
 	if err := d.If.Check("generic.upload", d.If.File, present.Digest); err != nil {

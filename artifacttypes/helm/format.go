@@ -122,7 +122,9 @@ func (Format) WriteError(w http.ResponseWriter, r *http.Request, e *registry.Err
 	if e.Code == registry.VersionExists && r.URL.Query().Has("force") {
 		message += "; to force it is of no use: publish another version"
 	}
-	if err := artifacttypes.WriteJSON(w, r, artifacttypes.ErrorHeader(w, e), map[string]string{"error": message}); err != nil {
+	status := artifacttypes.ErrorHeader(w, e)
+	artifacttypes.SetReason(w, message) // all that `helm repo` and `helm pull` show
+	if err := artifacttypes.WriteJSON(w, r, status, map[string]string{"error": message}); err != nil {
 		artifacttypes.WriteBody(w, r, http.StatusInternalServerError, jsonType, []byte(`{"error":"internal error"}`))
 	}
 }

@@ -28,7 +28,7 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	s := typetest.Suite{
 		Format: Format{}, First: release(t, "1.0.0+a", "first"), Second: release(t, "1.1.0", "second"), Altered: release(t, "1.0.0+a", "altered"),
-		Documents: []string{"/index.yaml"},
+		Documents: []string{"/index.yaml"}, Late: true,
 	}
 	for _, h := range hostile(t) {
 		s.Hostile = append(s.Hostile, typetest.Hostile{Name: h.name, File: typetest.File{Name: "web-1.0.0.tgz", MediaType: "application/gzip", Content: h.content}})

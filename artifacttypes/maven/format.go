@@ -121,17 +121,17 @@ func (Format) Routes() []artifacttypes.Route {
 // failure of the repository instead of an artifact that is not there.
 func (Format) WriteError(w http.ResponseWriter, r *http.Request, e *registry.Error) {
 	status := artifacttypes.ErrorHeader(w, e)
-	if status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
-		w.Header().Set("WWW-Authenticate", `Basic realm="Packhouse", charset="UTF-8"`)
-	}
 	message := e.Message
 	if id := registry.RequestID(r.Context()); id != "" && e.Code == registry.Internal {
 		message += " (request " + id + ")"
 	}
-	if r.Method == http.MethodGet || r.Method == http.MethodHead || status == http.StatusUnauthorized {
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reading || status == http.StatusForbidden {
+		artifacttypes.SetReason(w, message) // all that older Maven and Gradle show
+	}
+	if reading || status == http.StatusUnauthorized {
 		artifacttypes.WriteBody(w, r, status, "text/plain; charset=utf-8", []byte(message+"\n"))
 		return
 	}
-	artifacttypes.SetReason(w, message) // all that older Maven and Gradle show
 	writeProblem(w, r, status, message)
 }

@@ -33,7 +33,11 @@ func put(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error {
 		return artifacttypes.Invalid("%q does not follow the repository layout: want GROUP/ARTIFACT/VERSION/ARTIFACT-VERSION[-CLASSIFIER].EXT", clip(path))
 	case p.suffix == "":
 		return drop(w, r)
-	case len(p.sums) > 0:
+	}
+	if err := v.Account().Allow(r.Context(), registry.Create, p.pkg()); err != nil {
+		return err
+	}
+	if len(p.sums) > 0 {
 		return putSum(w, r, v, p)
 	}
 	if err := p.checkPut(v.Setting(settingPolicy)); err != nil {

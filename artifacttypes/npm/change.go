@@ -1,6 +1,7 @@
 package npm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 const (
 	maxWhy         = 4096 // bytes of a deprecation
 	maxMaintainers = 100
+	maxStars       = 1000
 )
 
 // current is the packument as clients read it. A change that was made to an
@@ -49,7 +51,7 @@ func change(ctx context.Context, v artifacttypes.View, name string, body object)
 	case body.get("maintainers") != nil:
 		ops, err = owners(body)
 	case body.get("users") != nil:
-		ops = stars(body)
+		ops, err = star(v.Account().Name(ctx), doc, body)
 	default:
 		err = artifacttypes.Invalid("the request has neither a tarball nor versions, maintainers or users to change")
 	}
@@ -113,14 +115,42 @@ func owners(body object) ([]registry.Op, error) {
 	return []registry.Op{registry.SetState{Key: stateMaintainers, Value: string(encode(list))}}, nil
 }
 
-// stars are the caller's own.
-func stars(body object) []registry.Op {
-	users, _ := fields(body.get("users"))
-	value := ""
-	if string(users.get(anonymous)) == "true" {
-		value = string(encode(map[string]bool{anonymous: true}))
+// star gives or takes back the caller's own star.
+func star(caller string, doc, body object) ([]registry.Op, error) {
+	caller = cmp.Or(caller, artifacttypes.Anonymous)
+	users := map[string]bool{}
+	if v := doc.get("users"); v != nil {
+		if err := json.Unmarshal(v, &users); err != nil {
+			return nil, err
+		}
 	}
-	return []registry.Op{registry.SetState{Key: stateUsers, Value: value}}
+	said, _ := fields(body.get("users"))
+	if string(said.get(caller)) == "true" {
+		users[caller] = true
+	} else {
+		delete(users, caller)
+	}
+	if len(users) > maxStars {
+		return nil, artifacttypes.Invalid("the package has %d stars, and no place for more", maxStars)
+	}
+	value := ""
+	if len(users) > 0 {
+		value = string(encode(users))
+	}
+	return []registry.Op{registry.SetState{Key: stateUsers, Value: value}}, nil
+}
+
+// starAgain is what pnpm's star is: a whole document put back.
+func starAgain(ctx context.Context, v artifacttypes.View, name string, body object) error {
+	doc, err := current(ctx, v, name, "")
+	if err != nil {
+		return err
+	}
+	ops, err := star(v.Account().Name(ctx), doc, body)
+	if err != nil {
+		return err
+	}
+	return apply(ctx, v, name, ops...)
 }
 
 // putRevision answers the PUT of a document over a revision of it: without
@@ -129,6 +159,9 @@ func putRevision(w http.ResponseWriter, r *http.Request, v artifacttypes.View) e
 	name, err := packageName(r)
 	if err != nil {
 		return notFound(err)
+	}
+	if err := v.Account().Allow(r.Context(), registry.Create, name); err != nil {
+		return err
 	}
 	b, err := receive(r.Context(), r.Body, v)
 	if err != nil {
@@ -142,8 +175,8 @@ func putRevision(w http.ResponseWriter, r *http.Request, v artifacttypes.View) e
 		err = change(r.Context(), v, name, b.object)
 	} else if n, e := unpublishMissing(r.Context(), v, name, r.PathValue("rev"), b.object); e != nil {
 		err = e
-	} else if n == 0 && b.get("users") != nil { // pnpm stars by the whole document
-		err = apply(r.Context(), v, name, stars(b.object)...)
+	} else if n == 0 && b.get("users") != nil {
+		err = starAgain(r.Context(), v, name, b.object)
 	}
 	if err != nil {
 		return err

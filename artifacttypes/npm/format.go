@@ -131,15 +131,16 @@ func (Format) Tag(version string) (registry.Tag, error) {
 // Label accepts dist-tags.
 func (Format) Label(label string) error { return checkLabel(label) }
 
-// WriteError writes {"error": sentence}, which all clients show.
+// WriteError writes {"error": sentence}, which all clients show, but for npm at
+// 401: it chooses its words by the challenge. Bearer has it say to log in, and
+// Basic alone that the password is wrong, see [wrongPassword].
 func (Format) WriteError(w http.ResponseWriter, r *http.Request, e *registry.Error) {
+	if h := w.Header(); e.Code == registry.Unauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", `Bearer realm="packhouse", `+artifacttypes.Challenge)
+	}
 	status := artifacttypes.ErrorHeader(w, e)
-	switch e.Code {
-	case registry.VersionExists: // at 409 old clients merge and try again
+	if e.Code == registry.VersionExists { // at 409 old clients merge and try again
 		status = http.StatusForbidden
-	case registry.Unauthorized:
-		w.Header().Set("WWW-Authenticate", `Basic realm="Packhouse"`)
-	default:
 	}
 	message := e.Message
 	if message == "" {

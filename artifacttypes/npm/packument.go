@@ -248,7 +248,7 @@ func maintainers(p *registry.Package) json.RawMessage {
 	if list := p.State[stateMaintainers]; list != "" {
 		return json.RawMessage(list)
 	}
-	return encode([]map[string]string{{"name": anonymous, "email": ""}})
+	return encode([]map[string]string{{"name": artifacttypes.Anonymous, "email": ""}})
 }
 
 // sorted are the keys of m in order.

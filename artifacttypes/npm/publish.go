@@ -18,6 +18,9 @@ func put(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error {
 	if err != nil {
 		return err
 	}
+	if err := v.Account().Allow(r.Context(), registry.Create, name); err != nil {
+		return err
+	}
 	b, err := receive(r.Context(), r.Body, v)
 	if err != nil {
 		return err

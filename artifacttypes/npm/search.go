@@ -73,7 +73,7 @@ func describe(rel *registry.Release) found {
 		p.Keywords = []string{}
 	}
 	p.Date = stamp(rel.Published)
-	p.Publisher = account{Name: anonymous}
+	p.Publisher = account{Name: artifacttypes.Anonymous}
 	p.Maintainers = []account{p.Publisher}
 	f.Score.Final, f.SearchScore = 1, 1
 	f.Score.Detail = map[string]float64{"quality": 1, "popularity": 1, "maintenance": 1}

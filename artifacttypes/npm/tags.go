@@ -59,6 +59,9 @@ func setTag(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error 
 	if err != nil {
 		return notFound(err)
 	}
+	if err := v.Account().Allow(r.Context(), registry.Label, name); err != nil {
+		return err
+	}
 	var body string
 	if err := smallJSON(r, &body); err != nil {
 		return err

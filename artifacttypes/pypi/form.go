@@ -92,6 +92,9 @@ func (f *form) read(ctx context.Context, part *multipart.Part, v artifacttypes.V
 		return badBody(err)
 	}
 	f.set(name, value)
+	if project, ok := canonicalName(f.name); name == "name" && ok {
+		f.problem = v.Account().Allow(ctx, registry.Create, project)
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ func TestSuite(t *testing.T) {
 		Format: Format{},
 		First:  sample(t, "1.0", ""), Second: sample(t, "1.1rc1", ""), Altered: sample(t, "1.0", "Summary: other\n"),
 		Documents: []string{"/simple/my-pkg/", "/simple/my-pkg/" + asJSON, "/pypi/my-pkg/json"},
+		Late:      true,
 	}
 	for _, h := range hostile(t) {
 		s.Hostile = append(s.Hostile, typetest.Hostile{Name: h.name, File: typetest.File{Name: h.file, MediaType: "application/zip", Content: h.content}})

@@ -285,3 +285,30 @@ func TestUploadWholeRelease(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedUpload: who may not publish a project is refused when the form
+// names it, whatever else is in it; else when the file does.
+func TestRefusedUpload(t *testing.T) {
+	t.Parallel()
+	f := feed{typetest.OpenTo(t, Format{}, map[string]typetest.Person{
+		"jo": {Rights: typetest.Rights{"acme/pypi/other": {registry.Create}}},
+	}).As("jo")}
+	content := wheel(t, "my-pkg", "1.0", "")
+	const file = "my_pkg-1.0-py3-none-any.whl"
+	const refused = "jo may not create in acme/pypi/my-pkg\n"
+	for name, test := range map[string]struct {
+		form    fields
+		content []byte
+		status  int
+		answer  string
+	}{
+		"named first":        {fields{{"name", "My.Pkg"}, {"version", "1.0"}}, []byte("no wheel"), http.StatusForbidden, refused},
+		"named last":         {fields{{"content", ""}, {"name", "my-pkg"}, {"version", "1.0"}}, content, http.StatusForbidden, refused},
+		"not named":          {nil, content, http.StatusForbidden, refused},
+		"under another name": {fields{{"name", "other"}}, content, http.StatusBadRequest, file + " is of the project my-pkg, not \"other\" as the form says\n"},
+	} {
+		if status, answer := f.upload(test.form, file, test.content); status != test.status || answer != test.answer {
+			t.Errorf("%s: %d %q, want %d %q", name, status, answer, test.status, test.answer)
+		}
+	}
+}

@@ -22,6 +22,7 @@ import (
 	"github.com/packhouse/packhouse/registry/distspec"
 	"github.com/packhouse/packhouse/registry/engine"
 	"github.com/packhouse/packhouse/registry/feed"
+	"github.com/packhouse/packhouse/registry/seal"
 	"github.com/packhouse/packhouse/storage/blob"
 	"github.com/packhouse/packhouse/storage/meta"
 )
@@ -34,13 +35,45 @@ type Place struct {
 	URL    string // of the server, without a trailing slash
 	Format artifacttypes.Format
 	dir    string
+	people *People // nil if it is open
+	token  string  // sent with each request, "" for none
 }
 
 // Namespace is where tests publish.
 const Namespace = "acme"
 
-// Open starts a registry that ends with the test.
+// Open starts a registry that is open to everybody and ends with the test.
 func Open(t *testing.T, f artifacttypes.Format) *Place {
+	t.Helper()
+	gate := registry.GateFunc(func(context.Context, registry.Verb, registry.Repo) error { return nil })
+	return start(t, f, gate, func(*http.Request) (string, error) { return artifacttypes.Anonymous, nil }, nil)
+}
+
+// OpenTo is Open for people who are known alone.
+func OpenTo(t *testing.T, f artifacttypes.Format, known map[string]Person) *Place {
+	t.Helper()
+	people := &People{Known: known}
+	p := start(t, f, people, people.admit, func(in registry.Feed, _ string) artifacttypes.Account { return account{people, in, f} })
+	p.people = people
+	return p
+}
+
+// People are those of [OpenTo].
+func (p *Place) People() *People { return p.people }
+
+// As is the place as somebody sees it, "" for nobody.
+func (p *Place) As(name string) *Place {
+	as := *p
+	if as.token = ""; name != "" {
+		as.token = tokenPrefix + name
+	}
+	return &as
+}
+
+func start(
+	t *testing.T, f artifacttypes.Format, gate registry.Gate,
+	admit func(*http.Request) (string, error), accounts func(registry.Feed, string) artifacttypes.Account,
+) *Place {
 	t.Helper()
 	dir := t.TempDir()
 	m, err := meta.Open(t.Context(), meta.Config{Dir: dir})
@@ -51,28 +84,46 @@ func Open(t *testing.T, f artifacttypes.Format) *Place {
 	if err != nil {
 		t.Fatal(err)
 	}
+	box, err := seal.New(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
 	formats := []artifacttypes.Format{f}
 	e, err := engine.New(t.Context(), engine.Config{
-		Meta: m, Blobs: b, Log: slog.New(slog.DiscardHandler),
-		Gate:   func(context.Context, registry.Verb, registry.Repo) error { return nil },
+		Meta: m, Blobs: b, Seal: box, Log: slog.New(slog.DiscardHandler),
+		Gate:   gate,
 		Limits: engine.Limits{Manifest: 4 << 20, Blob: 5 << 30}, Trash: time.Hour, Lease: time.Hour, UploadTTL: time.Hour, CacheBytes: 16 << 20,
 		Formats: feed.EngineFormats(formats),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := feed.New(feed.Options{Formats: formats, Engine: e, Log: slog.New(slog.DiscardHandler)})
+	h, err := feed.New(feed.Options{Formats: formats, Engine: e, Log: slog.New(slog.DiscardHandler), Accounts: accounts})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &Place{T: t, Engine: e, Format: f, dir: dir}
 	oci := distspec.New(e, distspec.Options{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if target, ok := h.Find(r); ok {
-			target.Serve(w, r, p.URL)
+		name, err := admit(r)
+		r = r.WithContext(registry.WithCaller(r.Context(), &registry.Caller{Principal: name}))
+		target, ok := h.Find(r)
+		if !ok {
+			oci.ServeHTTP(w, r)
 			return
 		}
-		oci.ServeHTTP(w, r)
+		if target.Verb() == registry.Enter {
+			err = nil
+		}
+		if err == nil {
+			err = gate.Some(r.Context(), target.Verb(), registry.Repo(target.Feed().Name()))
+		}
+		if err == nil {
+			err = target.Serve(w, r, p.URL)
+		}
+		if err != nil {
+			target.WriteError(w, r, err)
+		}
 	}))
 	p.URL = s.URL
 	t.Cleanup(func() {
@@ -93,12 +144,22 @@ func (p *Place) feed() string { return Namespace + "/" + p.Format.Info().Name }
 // for the feed's API.
 func (p *Place) Do(r *http.Request) *http.Response {
 	p.T.Helper()
-	res, err := client.Do(r)
+	res, err := p.do(r)
 	if err != nil {
 		p.T.Fatal(err)
 	}
 	p.T.Cleanup(func() { _ = res.Body.Close() })
 	return res
+}
+
+func (p *Place) do(r *http.Request) (*http.Response, error) {
+	if p.token != "" {
+		r.Header.Set("Authorization", "Bearer "+p.token)
+	}
+	if r.Header.Get("Expect") != "" {
+		return patient.Do(r)
+	}
+	return client.Do(r)
 }
 
 // client follows no redirect: what a client must follow itself shows.

@@ -31,7 +31,7 @@ func (p *Place) publish(s Sample) (status int, body string) {
 		p.T.Fatal(err)
 	}
 	for _, r := range requests {
-		res, err := client.Do(r.WithContext(p.T.Context()))
+		res, err := p.do(r.WithContext(p.T.Context()))
 		if err != nil {
 			p.T.Error(err)
 			return 0, err.Error()

@@ -49,6 +49,8 @@ type Suite struct {
 	// Annotations are those that a bare OCI push of First needs beside its
 	// files; nil for formats whose files say everything.
 	Annotations map[string]string
+	// Late says that the package of an upload is known only from its content.
+	Late bool
 }
 
 // Run runs the suite.
@@ -71,6 +73,8 @@ func (s Suite) Run(t *testing.T) {
 		{"hostile files are refused", s.hostile},
 		{"a reindex gives the same bytes", s.reindex},
 		{"names are mapped one to one", s.names},
+		{"who may not publish is refused", s.refusals},
+		{"what may not be read looks absent", s.hidden},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

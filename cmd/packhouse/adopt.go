@@ -36,7 +36,7 @@ leaves alone what was pushed, moved or deleted since.`,
   packhouse adopt --data /var/lib/registry --verify`,
 		Args: cobra.NoArgs,
 	}
-	o := newOperator(cmd)
+	o := newLocalOperator(cmd)
 	o.fresh = hasTree
 	cmd.Flags().BoolVar(&p.DryRun, "dry-run", false, "adopt nothing, say what would be adopted")
 	cmd.Flags().BoolVar(&p.Verify, "verify", false, "hash every blob instead of trusting its size")

@@ -37,7 +37,7 @@ func formatListCommand() *cobra.Command {
 		Example: `  packhouse format list`,
 		Args:    cobra.NoArgs,
 	}
-	o := newOperator(cmd)
+	o := newLocalOperator(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		list := []formatShown{}
 		for _, f := range all.Formats() {

@@ -63,9 +63,11 @@ func rootCommand() *cobra.Command {
 		Long: `Packhouse is an OCI-native artifact registry: one server, one data directory.
 
 Commands other than serve talk to the server that has the data directory; when
-none runs they open the directory themselves.
+none runs they open the directory themselves. With --server URL or
+PACKHOUSE_SERVER they talk to that server, as whoever packhouse login says.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 fsck found damage.`,
+Exit codes: 0 done, 1 failed or answered no, 2 wrong usage or configuration, 3 fsck
+or audit verify found damage.`,
 		Example: `  packhouse serve
   packhouse serve --data /var/lib/packhouse --addr 127.0.0.1:8080
   packhouse repo list`,
@@ -80,14 +82,29 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 fsck found damag
 		serveCommand(),
 		configCommand(),
 		namespaceCommand(),
+		feedCommand(),
 		repoCommand(),
 		tagCommand(),
 		refCommand(),
 		formatCommand(),
+		userCommand(),
+		groupCommand(),
+		saCommand(),
+		tokenCommand(),
+		grantCommand(),
+		trustCommand(),
+		canCommand(),
+		applyCommand(),
+		accessCommand(),
+		auditCommand(),
+		loginCommand(),
+		logoutCommand(),
+		whoamiCommand(),
 		reindexCommand(),
 		gcCommand(),
 		fsckCommand(),
 		adoptCommand(),
+		apiCommand(),
 		versionCommand(),
 	)
 	checkArguments(root)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,37 +14,27 @@ import (
 func namespaceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "namespace",
-		Short: "List, show, delete and restore namespaces",
-		Long: `List, show, delete and restore namespaces. A repository belongs to the namespace
+		Short: "Create, list, set up, delete and restore namespaces",
+		Long: `Namespaces are what access is given in. A repository belongs to the namespace
 that was the longest prefix of its name when it was made; "/" is the root
 namespace, which has all others' leftovers.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(
+		namespaceCreateCommand(),
 		namespaceListCommand(),
 		namespaceShowCommand(),
+		visibilityCommand("namespace", "acme", completeNamespaces, "as the namespace above it",
+			func(name, visibility string) (admin.Name[admin.NamespaceVisibilityParams, admin.None], admin.NamespaceVisibilityParams) {
+				return admin.NamespaceVisibility, admin.NamespaceVisibilityParams{NamespaceParams: admin.NamespaceParams{Namespace: name}, Visibility: visibility}
+			}),
+		namespaceFirstPushCommand(),
+		namespaceQuotaCommand(),
 		namespaceChangeCommand("delete", "Move a namespace and its repositories to the trash", admin.NamespaceDelete, "deleted", false),
 		namespaceChangeCommand("restore", "Take a namespace and its repositories out of the trash", admin.NamespaceRestore, "restored", false),
 		namespaceChangeCommand("purge", "Remove a deleted namespace's repositories for good", admin.NamespacePurge, "purged", true),
 	)
 	return cmd
-}
-
-// The root namespace has no name; people need one.
-const rootNamespace = "/"
-
-func shownNamespace(name string) string {
-	if name == "" {
-		return rootNamespace
-	}
-	return name
-}
-
-func givenNamespace(arg string) string {
-	if arg == rootNamespace {
-		return ""
-	}
-	return arg
 }
 
 func namespaceListCommand() *cobra.Command {
@@ -56,14 +47,14 @@ func namespaceListCommand() *cobra.Command {
 	}
 	o := newOperator(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		list, err := operate(cmd.Context(), o, admin.NamespaceList, admin.None{})
+		list, err := operateAll(cmd.Context(), o, admin.NamespaceList, admin.Page{})
 		if err != nil {
 			return err
 		}
 		return o.print(list, func(w io.Writer) error {
-			rows := [][]string{{"NAMESPACE", "REPOSITORIES", "CREATED", "DELETED"}}
+			rows := [][]string{{"NAMESPACE", "REPOSITORIES", "VISIBILITY", "CREATED", "DELETED"}}
 			for _, n := range list {
-				rows = append(rows, []string{shownNamespace(n.Name), fmt.Sprint(n.Repositories), when(n.Created), when(n.Deleted)})
+				rows = append(rows, []string{n.Name, fmt.Sprint(n.Repositories), orDash(n.Visibility), when(n.Created), when(n.Deleted)})
 			}
 			return table(w, rows)
 		})
@@ -74,26 +65,57 @@ func namespaceListCommand() *cobra.Command {
 func namespaceShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "show NAMESPACE",
-		Short:   "List the repositories of a namespace",
+		Short:   "Show a namespace and list its repositories",
 		Example: `  packhouse namespace show acme`,
 		Args:    cobra.ExactArgs(1),
 	}
 	o := newOperator(cmd)
 	cmd.ValidArgsFunction = completeNamespaces(o)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		list, err := operate(cmd.Context(), o, admin.NamespaceShow, admin.NamespaceParams{Namespace: givenNamespace(args[0])})
+		var shown namespaceShown
+		err := o.with(cmd.Context(), func(c admin.Caller) (err error) {
+			if shown.Namespace, err = admin.Call(cmd.Context(), c, admin.NamespaceShow, admin.NamespaceParams{Namespace: args[0]}, nil); err != nil {
+				return err
+			}
+			shown.List, err = admin.All(cmd.Context(), c, admin.RepoList, admin.RepoListParams{Namespace: args[0]})
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		return o.print(list, func(w io.Writer) error {
-			rows := [][]string{{"REPOSITORY", "CREATED"}}
-			for _, r := range list {
-				rows = append(rows, []string{string(r.Name), when(r.Created)})
-			}
-			return table(w, rows)
-		})
+		return o.print(shown, shown.print)
 	}
 	return cmd
+}
+
+// namespaceShown is a namespace with its repositories, as the command prints
+// them.
+type namespaceShown struct {
+	admin.Namespace
+	List []admin.Repository `json:"list"`
+}
+
+func (n namespaceShown) print(w io.Writer) error {
+	rows := [][]string{
+		{"namespace", n.Name},
+		{"created", when(n.Created)},
+		{"visibility", orDash(n.Visibility)},
+		{"first push", cmp.Or(n.FirstPush, everybodyPushes)},
+	}
+	if n.Usage != nil && n.Quota != nil {
+		rows = append(rows,
+			[]string{"bytes", size(n.Usage.Bytes) + ofLimit(n.Quota.Bytes, size)},
+			[]string{"manifests", fmt.Sprint(n.Usage.Manifests) + ofLimit(n.Quota.Manifests, plain)},
+		)
+	}
+	if err := table(w, rows); err != nil || len(n.List) == 0 {
+		return err
+	}
+	rows = [][]string{{""}, {"REPOSITORY", "CREATED"}}
+	for _, r := range n.List {
+		rows = append(rows, []string{string(r.Name), when(r.Created)})
+	}
+	return table(w, rows)
 }
 
 func namespaceChangeCommand(verb, short string, n admin.Name[admin.NamespaceParams, admin.Affected], did string, final bool) *cobra.Command {
@@ -114,7 +136,7 @@ func namespaceChangeCommand(verb, short string, n admin.Name[admin.NamespacePara
 		if err := yes(); err != nil {
 			return err
 		}
-		a, err := operate(cmd.Context(), o, n, admin.NamespaceParams{Namespace: givenNamespace(args[0])})
+		a, err := operate(cmd.Context(), o, n, admin.NamespaceParams{Namespace: args[0]})
 		if err != nil {
 			return err
 		}
@@ -123,12 +145,12 @@ func namespaceChangeCommand(verb, short string, n admin.Name[admin.NamespacePara
 	return cmd
 }
 
-func completeNamespaces(o *operator) func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeNamespaces(o *operator) completion {
 	return complete(o, 1, func(ctx context.Context, c admin.Caller, _ string) ([]string, error) {
-		list, err := admin.Call(ctx, c, admin.NamespaceList, admin.None{}, nil)
+		list, err := admin.Call(ctx, c, admin.NamespaceList, admin.Page{}, nil)
 		var names []string
 		for _, n := range list {
-			names = append(names, shownNamespace(n.Name))
+			names = append(names, n.Name)
 		}
 		return names, err
 	})

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -16,72 +13,75 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/packhouse/packhouse/artifacttypes/all"
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/admin"
 	"github.com/packhouse/packhouse/registry/config"
-	"github.com/packhouse/packhouse/registry/obs"
-	"github.com/packhouse/packhouse/registry/server"
 )
 
-// operator is a command that runs administrative operations.
+// operator is a command that runs operations.
 type operator struct {
-	*settings
+	*connection
 	json bool
-	// fresh, unless nil, lets the command work in a directory that no
-	// registry was in, or says why it does not.
-	fresh func(config.Config) error
 }
 
 // newOperator adds the flags of such a command.
 func newOperator(cmd *cobra.Command) *operator {
-	o := &operator{settings: newSettings(cmd)}
-	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as JSON")
+	return withJSON(newConnection(cmd))
+}
+
+// newLocalOperator is one that does not talk to servers elsewhere.
+func newLocalOperator(cmd *cobra.Command) *operator {
+	return withJSON(&connection{settings: newSettings(cmd)})
+}
+
+func withJSON(c *connection) *operator {
+	o := &operator{connection: c}
+	c.cmd.Flags().BoolVar(&o.json, "json", false, "print the result as JSON")
 	return o
 }
 
-// operate runs n in the server that has the data directory or, when none runs,
-// in this process.
+// operate runs n in the server that was named or has the data directory or,
+// when none runs, in this process.
 func operate[P, R any](ctx context.Context, o *operator, n admin.Name[P, R], params P) (result R, err error) {
-	c, err := o.load()
-	if err != nil {
-		return result, err
-	}
-	caller, done, err := o.caller(ctx, c)
-	if err != nil {
-		return result, err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	progress := newProgress(o.cmd.ErrOrStderr())
-	result, err = admin.Call(ctx, caller, n, params, progress.report)
-	progress.finish()
-	if e, ok := errors.AsType[*registry.Error](err); ok {
-		return result, admin.Cause(e)
-	}
+	err = o.with(ctx, func(c admin.Caller) error {
+		progress := newProgress(o.cmd.ErrOrStderr())
+		result, err = admin.Call(ctx, c, n, params, progress.report)
+		progress.finish()
+		return err
+	})
 	return result, err
 }
 
-func (o *operator) caller(ctx context.Context, c config.Config) (_ admin.Caller, done func() error, err error) {
-	remote, ok, err := admin.Dial(ctx, c.Data)
+// operateAll runs a list's operation for page after page.
+func operateAll[P any, T admin.Element, PP admin.Turnable[P]](ctx context.Context, o *operator, n admin.Name[P, []T], params P) (list []T, err error) {
+	err = o.with(ctx, func(c admin.Caller) error {
+		list, err = admin.All[P, T, PP](ctx, c, n, params)
+		return err
+	})
+	return list, err
+}
+
+// with calls do with what runs operations, for commands that take several.
+func (o *operator) with(ctx context.Context, do func(admin.Caller) error) (err error) {
+	c, done, err := o.caller(ctx)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	if ok {
-		return remote, func() error { return nil }, nil
+	defer func() { err = errors.Join(err, done()) }()
+	return o.explain(do(c))
+}
+
+// explain says of an operation's error what helps the person at the terminal.
+func (o *operator) explain(err error) error {
+	e, ok := errors.AsType[*registry.Error](err)
+	if !ok {
+		return err
 	}
-	if _, err := os.Stat(filepath.Join(c.Data, "packhouse.db")); errors.Is(err, os.ErrNotExist) {
-		if o.fresh == nil {
-			return nil, nil, fmt.Errorf("there is no registry in %s: name its directory with --data, or start one with `packhouse serve`", c.Data)
-		}
-		if err := o.fresh(c); err != nil {
-			return nil, nil, err
-		}
+	cause := admin.Cause(e)
+	if address := o.address(); address != "" && e.Code == registry.Unauthorized {
+		return fmt.Errorf("%w: packhouse login %s", cause, address)
 	}
-	b, err := server.Open(ctx, c, all.Formats(), obs.NewLogger(o.cmd.ErrOrStderr(), slog.LevelWarn, c.Log.Format))
-	if err != nil {
-		return nil, nil, err
-	}
-	return admin.Local{Env: &admin.Env{Engine: b.Engine}}, b.Close, nil
+	return cause
 }
 
 // print writes v as JSON if that was asked for, else what text writes.
@@ -139,21 +139,25 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", v, "KMGTP"[i])
 }
 
+// completion offers names for a command's arguments.
+type completion = func(cmd *cobra.Command, given []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective)
+
 // complete offers what list finds in the running server for the first args
 // arguments; without a server it offers nothing, since completing must not lock
 // a directory.
-func complete(o *operator, args int, list func(ctx context.Context, c admin.Caller, prefix string) ([]string, error)) func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func complete(o *operator, args int, list func(ctx context.Context, c admin.Caller, prefix string) ([]string, error)) completion {
 	return func(cmd *cobra.Command, given []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		const none = cobra.ShellCompDirectiveNoFileComp
-		c, err := o.load()
-		if err != nil || len(given) >= args {
+		if len(given) >= args {
 			return nil, none
 		}
-		remote, ok, err := admin.Dial(cmd.Context(), c.Data)
+		ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
+		defer cancel()
+		remote, ok, err := o.running(ctx)
 		if err != nil || !ok {
 			return nil, none
 		}
-		names, err := list(cmd.Context(), remote, prefix)
+		names, err := list(ctx, remote, prefix)
 		if err != nil {
 			return nil, none
 		}
@@ -163,9 +167,9 @@ func complete(o *operator, args int, list func(ctx context.Context, c admin.Call
 }
 
 // completeRepos offers repositories for the first argument.
-func completeRepos(o *operator) func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeRepos(o *operator) completion {
 	return complete(o, 1, func(ctx context.Context, c admin.Caller, prefix string) ([]string, error) {
-		list, err := admin.Call(ctx, c, admin.RepoList, admin.RepoListParams{After: before(prefix)}, nil)
+		list, err := admin.Call(ctx, c, admin.RepoList, admin.RepoListParams{Page: admin.Page{After: before(prefix)}}, nil)
 		var names []string
 		for _, r := range list {
 			names = append(names, string(r.Name))
@@ -182,4 +186,27 @@ func before(prefix string) string {
 	}
 	last := len(prefix) - 1
 	return prefix[:last] + string(rune(prefix[last]-1)) + "\x7f"
+}
+
+// orDash shows that there is no text.
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// state tells whether an account works.
+func state(disabled time.Time) string {
+	if disabled.IsZero() {
+		return "enabled"
+	}
+	return "disabled"
+}
+
+// parseDuration reads 90m, 12h, 7d.
+func parseDuration(text string) (time.Duration, error) {
+	var d config.Duration
+	err := d.UnmarshalText([]byte(text))
+	return time.Duration(d), err
 }

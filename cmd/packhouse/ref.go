@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/url"
 	"strings"
 
@@ -35,29 +36,35 @@ and cosign call it. Nothing is looked up.`,
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		c, err := o.load()
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		p := admin.RefParams{Namespace: args[0], Format: args[1], Name: args[2]}
+		if i := strings.LastIndexByte(p.Name, '@'); i > 0 { // at 0 it begins an npm scope
+			p.Name, p.Version = p.Name[:i], p.Name[i+1:]
+		}
+		ref, err := o.reference(cmd.Context(), p)
 		if err != nil {
-			return err
+			return usageError(err)
 		}
-		name, version := args[2], ""
-		if i := strings.LastIndexByte(name, '@'); i > 0 { // at 0 it begins an npm scope
-			name, version = name[:i], name[i+1:]
-		}
-		ref, err := feed.Locate(all.Formats(), args[0], args[1], name, version)
-		if err != nil {
-			return usageError(admin.Cause(registry.Public(err)))
-		}
-		shown := reference{ref, clientHost(c) + "/" + ref.String()}
-		return o.say(shown, "%s", shown.Whole)
+		return o.say(ref, "%s", ref.Whole)
 	}
 	return cmd
 }
 
-// reference is what `packhouse ref` prints as JSON.
-type reference struct {
-	feed.Reference
-	Whole string `json:"reference"`
+// reference asks the server that was named; without one, the answer follows
+// from the name alone.
+func (o *operator) reference(ctx context.Context, p admin.RefParams) (admin.Reference, error) {
+	if o.address() != "" {
+		return operate(ctx, o, admin.Ref, p)
+	}
+	c, err := o.load()
+	if err != nil {
+		return admin.Reference{}, err
+	}
+	ref, err := feed.Locate(all.Formats(), p.Namespace, p.Format, p.Name, p.Version)
+	if err != nil {
+		return admin.Reference{}, admin.Cause(registry.Public(err))
+	}
+	return admin.ReferenceOf(ref, clientHost(c)), nil
 }
 
 // clientHost is the host by which clients reach the server: as configured, else

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,10 +15,41 @@ import (
 func repoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repo",
-		Short: "List, show, delete and restore repositories",
+		Short: "Create, list, show, delete and restore repositories",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(repoListCommand(), repoShowCommand(), repoDeleteCommand(), repoRestoreCommand(), repoPurgeCommand())
+	cmd.AddCommand(
+		repoCreateCommand(), repoListCommand(), repoShowCommand(),
+		visibilityCommand("repo", "acme/app", completeRepos, "as what is above it",
+			func(name, visibility string) (admin.Name[admin.RepoVisibilityParams, admin.None], admin.RepoVisibilityParams) {
+				return admin.RepoVisibility, admin.RepoVisibilityParams{RepoParams: admin.RepoParams{Repo: name}, Visibility: visibility}
+			}),
+		repoDeleteCommand(), repoRestoreCommand(), repoPurgeCommand(),
+	)
+	return cmd
+}
+
+func repoCreateCommand() *cobra.Command {
+	var p admin.RepoCreateParams
+	cmd := &cobra.Command{
+		Use:   "create REPOSITORY",
+		Short: "Create an empty repository",
+		Long: `Create an empty repository. A first push does that, too, unless the namespace
+leaves it to administrators (packhouse namespace first-push).`,
+		Example: `  packhouse repo create acme/app
+  packhouse repo create acme/app --visibility public`,
+		Args: cobra.ExactArgs(1),
+	}
+	o := newOperator(cmd)
+	cmd.Flags().StringVar(&p.Visibility, "visibility", "", "public or private (default as what is above it)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		p.Repo = args[0]
+		r, err := operate(cmd.Context(), o, admin.RepoCreate, p)
+		if err != nil {
+			return err
+		}
+		return o.say(r, "created repository %s", r.Name)
+	}
 	return cmd
 }
 
@@ -36,7 +66,7 @@ func repoListCommand() *cobra.Command {
 	o := newOperator(cmd)
 	cmd.Flags().BoolVar(&deleted, "deleted", false, "list those that can be restored instead")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		list, err := allRepos(cmd.Context(), o, deleted)
+		list, err := operateAll(cmd.Context(), o, admin.RepoList, admin.RepoListParams{Deleted: deleted})
 		if err != nil {
 			return err
 		}
@@ -46,7 +76,7 @@ func repoListCommand() *cobra.Command {
 				rows[0] = append(rows[0], "DELETED")
 			}
 			for _, r := range list {
-				row := []string{string(r.Name), shownNamespace(r.Namespace), when(r.Created)}
+				row := []string{string(r.Name), r.Namespace, when(r.Created)}
 				if deleted {
 					row = append(row, when(r.Deleted))
 				}
@@ -56,22 +86,6 @@ func repoListCommand() *cobra.Command {
 		})
 	}
 	return cmd
-}
-
-// allRepos follows the pages of live repositories.
-func allRepos(ctx context.Context, o *operator, deleted bool) ([]admin.Repository, error) {
-	list, err := operate(ctx, o, admin.RepoList, admin.RepoListParams{Deleted: deleted})
-	if deleted || err != nil {
-		return list, err
-	}
-	for page := list; len(page) > 0; {
-		page, err = operate(ctx, o, admin.RepoList, admin.RepoListParams{After: string(page[len(page)-1].Name)})
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, page...)
-	}
-	return list, nil
 }
 
 func repoShowCommand() *cobra.Command {
@@ -91,8 +105,9 @@ func repoShowCommand() *cobra.Command {
 		return o.print(d, func(w io.Writer) error {
 			rows := [][]string{
 				{"repository", string(d.Name)},
-				{"namespace", shownNamespace(d.Namespace)},
+				{"namespace", d.Namespace},
 				{"created", when(d.Created)},
+				{"visibility", orDash(d.Visibility)},
 				{"tags", fmt.Sprint(d.Tags)},
 				{"manifests", fmt.Sprint(d.Manifests)},
 				{"blobs", fmt.Sprintf("%d, %s", d.Blobs, size(d.Bytes))},

@@ -17,7 +17,6 @@ import (
 	"github.com/packhouse/packhouse/artifacttypes/all"
 	"github.com/packhouse/packhouse/registry/admin"
 	"github.com/packhouse/packhouse/registry/config"
-	"github.com/packhouse/packhouse/registry/feed"
 	"github.com/packhouse/packhouse/registry/obs"
 	"github.com/packhouse/packhouse/registry/server"
 )
@@ -34,11 +33,14 @@ read again by themselves when their files change.
 Nothing needs to be set up: without flags it keeps its data in ./data and
 listens on 127.0.0.1:5000, open to this machine alone.
 
+On an address that other machines can reach, or with --auth on, it asks for
+credentials. The first start then prints an administrator's token, once.
+
 All settings, with their documentation: packhouse config print`,
 		Example: `  packhouse serve
   packhouse serve --data /var/lib/packhouse --addr 127.0.0.1:8080
   packhouse serve --config /etc/packhouse.yaml
-  packhouse serve --addr 0.0.0.0:443 --tls-cert tls.crt --tls-key tls.key --insecure-open
+  packhouse serve --addr 0.0.0.0:443 --tls-cert tls.crt --tls-key tls.key
   PACKHOUSE_LOG__LEVEL=debug packhouse serve`,
 		Args: cobra.NoArgs,
 	}
@@ -74,12 +76,18 @@ func serve(ctx context.Context, c config.Config, again func() (config.Config, er
 		return err
 	}
 	defer func() { err = errors.Join(err, backend.Close()) }()
+	token := ""
+	if !backend.Auth.Open() {
+		if token, _, err = backend.Auth.Bootstrap(ctx); err != nil {
+			return err
+		}
+	}
 	s, err := listen(ctx, c, backend, out, log)
 	if err != nil {
 		return err
 	}
 	log.InfoContext(ctx, "listening", "url", s.URL(), "data", backend.Dir.Path(), "version", build().Version)
-	if _, err := io.WriteString(stdout, greeting(c, s.URL(), backend.Feeds)); err != nil {
+	if _, err := io.WriteString(stdout, greeting(c, s.URL(), backend, token)); err != nil {
 		log.WarnContext(ctx, "greeting not printed", "err", err)
 	}
 	defer onHangup(ctx, func() { reload(ctx, level, again, log) })()
@@ -128,12 +136,15 @@ func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Ou
 	if err != nil {
 		return nil, err
 	}
-	env := &admin.Env{Engine: b.Engine}
+	api, err := admin.New(environment(b), admin.Options{MaxBody: int64(c.Limits.JSON), Log: log})
+	if err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
 	metrics := obs.NewMetrics(build())
 	metrics.Cache(b.Engine.CacheStats)
 	o := server.Options{
-		Config: c, Dir: b.Dir, Registry: b.Engine, Feeds: b.Feeds,
-		Admin: socket, Operate: admin.NewHandler(env, int64(c.Limits.JSON), log),
+		Config: c, Dir: b.Dir, Registry: b.Engine, Gate: b.Gate(), Auth: b.Auth, Limits: b.Limits, Feeds: b.Feeds,
+		Mounts: b.Mounts(api), Admin: socket, Operate: api.Socket(),
 		Log: log, Metrics: metrics, Version: build().Version,
 	}
 	if c.Log.Access {
@@ -146,16 +157,23 @@ func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Ou
 	return s, nil
 }
 
-// greeting is what a person who just started the server wants to know.
-func greeting(c config.Config, url string, feeds *feed.Handler) string {
-	open := "It is open: no credentials are configured, so every program on this machine may read, write and delete."
-	if c.InsecureOpen {
-		open = "It is open: no credentials are configured, so whoever reaches this address may read, write and delete."
+// greeting is what a person who just started the server wants to know. token
+// is the administrator's if it was made at this start.
+func greeting(c config.Config, url string, b *server.Backend, token string) string {
+	access := "It is open: no credentials are configured, so every program on this machine may read, write and delete."
+	switch {
+	case token != "":
+		access = "It asks for credentials. This token is the administrator's; it is shown this once:\n\n  " + token +
+			"\n\nLog in with it as any client's password, user name admin, or manage the registry:\n\n  packhouse login " + url
+	case !b.Auth.Open():
+		access = "It asks for credentials. `packhouse token create --user admin` beside the data directory makes an administrator another token."
+	case c.InsecureOpen:
+		access = "It is open (insecure_open): whoever reaches this address may read, write and delete."
 	}
 	base := url
 	if c.ExternalURL != "" {
 		base = c.ExternalURL
 	}
 	return fmt.Sprintf("Packhouse %s listens on %s and keeps its data in %s\n%s\n\n%s\nStop it with Ctrl-C.\n",
-		build().Version, url, c.Data, open, server.Usage(base, feeds))
+		build().Version, url, c.Data, access, server.Usage(base, b.Feeds))
 }

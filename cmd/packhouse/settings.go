@@ -40,7 +40,8 @@ func (s *settings) server() {
 	s.text("tls-key", "tls.key", "private key (PEM) of the certificate")
 	s.text("log-level", "log.level", "debug, info, warn or error")
 	s.text("log-format", "log.format", "text or json")
-	s.cmd.Flags().Bool("insecure-open", false, "without credentials, listen beyond loopback all the same: whoever reaches the address may read, write and delete")
+	s.text("auth", "auth", "on: ask for credentials on loopback, too; auto (default)")
+	s.cmd.Flags().Bool("insecure-open", false, "ask nobody for credentials: whoever reaches the address may read, write and delete")
 	s.keys["insecure-open"] = "insecure_open"
 }
 

@@ -28,7 +28,7 @@ func tagHistoryCommand() *cobra.Command {
 	o := newOperator(cmd)
 	cmd.ValidArgsFunction = completeRepos(o)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		list, err := operate(cmd.Context(), o, admin.TagHistory, admin.TagParams{Repo: args[0], Tag: args[1]})
+		list, err := operateAll(cmd.Context(), o, admin.TagHistory, admin.TagHistoryParams{TagParams: admin.TagParams{Repo: args[0], Tag: args[1]}})
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ ends.`,
 	cmd.Flags().StringVar(&digest, "digest", "", "a digest that the tag had, see packhouse tag history, instead of the latest earlier one")
 	cmd.ValidArgsFunction = completeRepos(o)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		r, err := operate(cmd.Context(), o, admin.TagRestore, admin.TagRestoreParams{Repo: args[0], Tag: args[1], Digest: digest})
+		r, err := operate(cmd.Context(), o, admin.TagRestore, admin.TagRestoreParams{TagParams: admin.TagParams{Repo: args[0], Tag: args[1]}, Digest: digest})
 		if err != nil {
 			return err
 		}

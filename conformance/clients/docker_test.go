@@ -1,13 +1,8 @@
 package clients
 
 import (
-	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/packhouse/packhouse/conformance/rig"
@@ -24,9 +19,7 @@ var pushedDigest = regexp.MustCompile(`digest: (sha256:[0-9a-f]{64})`)
 // does not ask for the authority; containerd and the others do.
 func TestDocker(t *testing.T) {
 	t.Parallel()
-	docker, _ := rig.Debian(t, "docker")
-	dockerd, version := rig.Debian(t, "dockerd")
-	socket := startDockerd(t, docker, dockerd)
+	docker, version, socket := rig.Docker(t)
 	overHTTPAndTLS(t, "Docker Engine", version, func(t *testing.T, r *registry) {
 		// The legacy builder needs no image of its own, BuildKit would pull one.
 		r.Env = append(r.Env, "DOCKER_HOST="+socket, "DOCKER_BUILDKIT=0")
@@ -85,29 +78,6 @@ func TestDocker(t *testing.T) {
 			rig.Contains(t, r.Run(t, docker, "manifest", "inspect", "--insecure", app+":list"), pushed)
 		})
 	})
-}
-
-// startDockerd starts an engine that touches neither the network nor another engine's state, and returns its address.
-func startDockerd(t *testing.T, docker, dockerd string) string {
-	t.Helper()
-	dir := t.TempDir()
-	socket := "unix://" + filepath.Join(dir, "docker.sock")
-	// Where mounts are private, as in most containers, dockerd mounts its root onto itself and may leave that behind.
-	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(dir, "data"), syscall.MNT_DETACH) })
-	name := "conformance-" + filepath.Base(filepath.Dir(dir))
-	config := filepath.Join(dir, "daemon.json")
-	if err := os.WriteFile(config, []byte("{}"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	up := func(ctx context.Context) bool {
-		return exec.CommandContext(ctx, docker, "--host", socket, "info").Run() == nil
-	}
-	rig.Daemon(t, []string{"HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1"}, up, dockerd,
-		"--host", socket, "--config-file", config, "--pidfile", filepath.Join(dir, "pid"),
-		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
-		"--containerd-namespace", name, "--containerd-plugins-namespace", name+"-plugins",
-		"--storage-driver=vfs", "--bridge=none", "--iptables=false", "--ip6tables=false")
-	return socket
 }
 
 func digestOf(t *testing.T, output string) string {

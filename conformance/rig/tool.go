@@ -45,3 +45,13 @@ func Debian(t *testing.T, name string) (path, version string) {
 	}
 	return path, versionNumber.FindString(string(out))
 }
+
+// Version returns the version that a program on the PATH reports.
+func Version(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return versionNumber.FindString(string(out))
+}

@@ -8,8 +8,33 @@ import (
 	"strings"
 )
 
-// clients runs the client tests and, when all of them passed, writes the support matrix.
+// clients runs the client tests and those of access and, when all of either passed, writes what they showed.
 func clients(ctx context.Context, e *environment) []result {
+	return append(openClients(ctx, e), knownClients(ctx, e)...)
+}
+
+// knownClients are those that log in.
+func knownClients(ctx context.Context, e *environment) []result {
+	out, results := e.goTest(ctx, "access", "20m", "./access")
+	if slices.ContainsFunc(results, failed) {
+		return results
+	}
+	return append(results, measure("access", func() (string, error) {
+		uses := usesOf(parseEvents(out))
+		return fmt.Sprintf("%d uses of clients, in conformance/README.md", len(uses)), writeSection(e.module, accessHeading, accessHead+renderAccess(uses))
+	}))
+}
+
+func renderAccess(uses []clientUse) string {
+	var b strings.Builder
+	for _, u := range uses {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", u.client, u.version, u.use)
+	}
+	return b.String()
+}
+
+// openClients are those of a registry that is open to everybody.
+func openClients(ctx context.Context, e *environment) []result {
 	out, err := e.command(ctx, "clients", e.module, nil, "go", "test", "-json", "-count=1", "-timeout=20m", "./clients")
 	events := parseEvents(out)
 	table := matrixOf(events)

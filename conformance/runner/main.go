@@ -124,7 +124,10 @@ func allSteps() []step {
 		{name: "oci", what: "the official OCI conformance suite, everything on", run: suites},
 		{name: "crash", what: "killed, powered off, full and hostile: the short tier", run: crash},
 		{name: "adopt", what: "the data directory of a real distribution registry is taken over", tools: tools.Peers(), run: adopt},
-		{name: "clients", what: "real clients over plain HTTP and TLS; writes conformance/README.md", tools: tools.Clients(), run: clients},
+		{
+			name: "clients", what: "real clients over plain HTTP and TLS, and those that log in; writes conformance/README.md",
+			packages: tools.DebianPackages(), tools: slices.Concat(tools.Clients(), tools.PackageClients()), run: clients,
+		},
 		{
 			name: "packages", what: "real package clients, and packages that exist in the world; writes conformance/README.md",
 			packages: tools.DebianPackages(), tools: slices.Concat(tools.Clients(), tools.Peers(), tools.PackageClients()), run: packages,

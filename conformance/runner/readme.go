@@ -9,12 +9,14 @@ import (
 	"strings"
 )
 
-// README.md is a head and sections. Two steps write one section each and leave the other as it is.
+// README.md is a head and sections. Steps write a section each and leave the others as they are.
 var (
 	//go:embed README.head.md
 	readmeHead string
 	//go:embed README.clients.md
 	clientsHead string
+	//go:embed README.access.md
+	accessHead string
 	//go:embed README.packages.md
 	packagesHead string
 	//go:embed README.packageclients.md
@@ -23,10 +25,11 @@ var (
 
 const (
 	clientsHeading  = "## Clients of images and other artifacts\n"
+	accessHeading   = "## Clients that log in\n"
 	packagesHeading = "## Package formats\n"
 )
 
-func headings() []string { return []string{clientsHeading, packagesHeading} }
+func headings() []string { return []string{clientsHeading, accessHeading, packagesHeading} }
 
 // writeSection replaces one section of dir/README.md.
 func writeSection(dir, heading, body string) error {

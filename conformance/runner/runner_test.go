@@ -105,6 +105,20 @@ func TestPackageTablesHoldWhatPassed(t *testing.T) {
 	}
 }
 
+func TestAccessHoldsWhatPassed(t *testing.T) {
+	t.Parallel()
+	events := parseEvents([]byte(`{"Action":"attr","Test":"TestNPM/x","Key":"client","Value":"npm"}
+{"Action":"attr","Test":"TestNPM/x","Key":"version","Value":"11"}
+{"Action":"attr","Test":"TestNPM/x","Key":"use","Value":"log in"}
+{"Action":"pass","Test":"TestNPM/x"}
+{"Action":"attr","Test":"TestNPM/y","Key":"use","Value":"refused"}
+{"Action":"fail","Test":"TestNPM/y"}
+`))
+	if got, want := renderAccess(usesOf(events)), "| npm | 11 | log in |\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestASectionIsReplacedAlone(t *testing.T) {
 	t.Parallel()
 	text := withSection("an older head\n", packagesHeading, "packages\n")

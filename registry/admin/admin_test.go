@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +18,24 @@ import (
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/admin"
+	"github.com/packhouse/packhouse/registry/audit"
+	"github.com/packhouse/packhouse/registry/auth"
 	"github.com/packhouse/packhouse/registry/engine"
+	"github.com/packhouse/packhouse/registry/seal"
 	"github.com/packhouse/packhouse/storage/blob"
 	"github.com/packhouse/packhouse/storage/meta"
 )
 
+// environment is a registry whose gate lets everybody do everything.
 func environment(t *testing.T, dir string) *admin.Env {
 	t.Helper()
+	return environmentWith(t, dir, registry.GateFunc(func(context.Context, registry.Verb, registry.Repo) error { return nil }))
+}
+
+// environmentWith is one with a gate; nil for that of its access service.
+func environmentWith(t *testing.T, dir string, gate registry.Gate) *admin.Env {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
 	m, err := meta.Open(t.Context(), meta.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -34,21 +44,35 @@ func environment(t *testing.T, dir string) *admin.Env {
 	if err != nil {
 		t.Fatal(err)
 	}
+	box, err := seal.New(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := auth.New(t.Context(), auth.Config{Meta: m, Seal: box, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gate == nil {
+		gate = a.Gate()
+	}
 	e, err := engine.New(t.Context(), engine.Config{
-		Meta: m, Blobs: blobs, Log: slog.New(slog.DiscardHandler),
-		Gate:   func(context.Context, registry.Verb, registry.Repo) error { return nil },
+		Meta: m, Blobs: blobs, Log: log, Gate: gate, Seal: box,
 		Limits: engine.Limits{Manifest: 4 << 20, Blob: 1 << 30},
 		Trash:  time.Hour, Lease: time.Hour, UploadTTL: time.Hour, CacheBytes: 1 << 20,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	trail, err := audit.New(t.Context(), audit.Config{Meta: m, Gate: gate, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if err := errors.Join(e.Close(), m.Close()); err != nil {
+		if err := errors.Join(trail.Close(), e.Close(), a.Close(), m.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	return &admin.Env{Engine: e}
+	return &admin.Env{Engine: e, Gate: gate, Auth: a, Audit: trail}
 }
 
 // push makes one image under repo:tag; note makes its bytes differ.
@@ -92,12 +116,21 @@ func callers(t *testing.T, test func(t *testing.T, env *admin.Env, c admin.Calle
 
 func remote(t *testing.T, env *admin.Env, dir string) *admin.Remote {
 	t.Helper()
-	serve(t, dir, admin.NewHandler(env, 1<<20, slog.New(slog.DiscardHandler)))
+	serve(t, dir, api(t, env).Socket())
 	r, ok, err := admin.Dial(t.Context(), dir)
 	if err != nil || !ok {
 		t.Fatalf("dial: %v, %v", ok, err)
 	}
 	return r
+}
+
+func api(t *testing.T, env *admin.Env) *admin.API {
+	t.Helper()
+	a, err := admin.New(env, admin.Options{MaxBody: 1 << 10, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 func serve(t *testing.T, dir string, h http.Handler) {
@@ -139,10 +172,12 @@ func TestRepositories(t *testing.T) {
 			}
 		}
 		check("list", names(admin.RepoListParams{}), []registry.Repo{"acme/app", "acme/web"})
-		check("page", names(admin.RepoListParams{After: "acme/app", Limit: 1}), []registry.Repo{"acme/web"})
+		check("page", names(admin.RepoListParams{Page: admin.Page{After: "acme/app", Limit: 1}}), []registry.Repo{"acme/web"})
+		check("namespace", names(admin.RepoListParams{Namespace: "acme"}), []registry.Repo{"acme/app", "acme/web"})
+		check("another namespace", names(admin.RepoListParams{Namespace: "/"}), []registry.Repo(nil))
 		d := call(t, c, admin.RepoShow, admin.RepoParams{Repo: "acme/app"})
 		check("show", []any{d.Name, d.Tags, d.Manifests, d.Blobs, d.Bytes}, []any{registry.Repo("acme/app"), int64(1), int64(1), int64(1), int64(2)})
-		check("namespace", len(call(t, c, admin.NamespaceShow, admin.NamespaceParams{Namespace: d.Namespace})), 2)
+		check("count", call(t, c, admin.NamespaceShow, admin.NamespaceParams{Namespace: d.Namespace}).Repositories, 2)
 		call(t, c, admin.RepoDelete, admin.RepoParams{Repo: "acme/app"})
 		check("deleted", names(admin.RepoListParams{Deleted: true}), []registry.Repo{"acme/app"})
 		call(t, c, admin.RepoRestore, admin.RepoParams{Repo: "acme/app"})
@@ -160,19 +195,20 @@ func TestTagHistory(t *testing.T) {
 	t.Parallel()
 	callers(t, func(t *testing.T, env *admin.Env, c admin.Caller) {
 		t.Helper()
+		latest := admin.TagParams{Repo: "app", Tag: "latest"}
 		first := push(t, env.Engine, "app", "latest", "one")
 		second := push(t, env.Engine, "app", "latest", "two")
 		var got []registry.Digest
-		for _, p := range call(t, c, admin.TagHistory, admin.TagParams{Repo: "app", Tag: "latest"}) {
+		for _, p := range call(t, c, admin.TagHistory, admin.TagHistoryParams{TagParams: latest}) {
 			got = append(got, p.Digest)
 		}
 		if diff := cmp.Diff([]registry.Digest{second, first}, got); diff != "" {
 			t.Errorf("history (-want +got):\n%s", diff)
 		}
-		if r := call(t, c, admin.TagRestore, admin.TagRestoreParams{Repo: "app", Tag: "latest"}); r.Digest != first {
+		if r := call(t, c, admin.TagRestore, admin.TagRestoreParams{TagParams: latest}); r.Digest != first {
 			t.Errorf("restored %s, want %s", r.Digest, first)
 		}
-		if r := call(t, c, admin.TagRestore, admin.TagRestoreParams{Repo: "app", Tag: "latest", Digest: second.String()}); r.Digest != second {
+		if r := call(t, c, admin.TagRestore, admin.TagRestoreParams{TagParams: latest, Digest: second.String()}); r.Digest != second {
 			t.Errorf("restored %s, want %s", r.Digest, second)
 		}
 	})
@@ -216,7 +252,7 @@ func TestErrorsKeepTheirCode(t *testing.T) {
 			{"unknown parameter", func() error {
 				_, err := admin.Call(t.Context(), c, admin.Name[map[string]int, admin.None]("gc"), map[string]int{"dryrun": 1}, nil)
 				return err
-			}, registry.Unsupported},
+			}, registry.ParameterInvalid},
 		} {
 			if err := tc.call(); !errors.Is(err, tc.want) {
 				t.Errorf("%s: %v, want %s", tc.name, err, tc.want)
@@ -231,9 +267,10 @@ func TestWireFormat(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	serve(t, dir, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != "POST" || r.URL.Path != "/-/api/v1/ops/gc" {
-			t.Errorf("%s %s", r.Method, r.URL)
+		if r.Method != "POST" || r.URL.Path != "/-/api/v1/gc" || r.Header.Get("Accept") != "application/jsonl, application/json" {
+			t.Errorf("%s %s accepting %s", r.Method, r.URL, r.Header.Get("Accept"))
 		}
+		w.Header().Set("Content-Type", "application/jsonl")
 		_, _ = w.Write([]byte(`{"progress":{"phase":"collect","done":3,"total":9,"unit":"blobs"}}` + "\n" + `{"result":{"blobs":7}}` + "\n"))
 	}))
 	c, ok, err := admin.Dial(t.Context(), dir)
@@ -254,6 +291,7 @@ func TestServerThatDiesIsAnError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	serve(t, dir, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/jsonl")
 		_, _ = w.Write([]byte(`{"progress":{"phase":"collect","done":3}}` + "\n"))
 	}))
 	c, _, err := admin.Dial(t.Context(), dir)
@@ -326,15 +364,4 @@ func short(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return filepath.Join(link, "admin.sock")
-}
-
-func TestNamesAreUnique(t *testing.T) {
-	t.Parallel()
-	var names []string
-	for _, op := range admin.Operations() {
-		if slices.Contains(names, op.Name) {
-			t.Errorf("%s is there twice", op.Name)
-		}
-		names = append(names, op.Name)
-	}
 }

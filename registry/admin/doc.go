@@ -1,22 +1,34 @@
-// Package admin is what an operator can do to a registry beside pushing and
-// pulling: one table of typed operations over the engine.
+// Package admin is what can be done to a registry beside pushing and pulling:
+// one table of typed operations, with three uses.
 //
-// The same operation runs in one of two places. While a server has the data
-// directory, a command asks it through DATA/admin.sock; when none runs, the
-// command opens the directory itself and runs the operation in its own
-// process. Both are a [Caller], and [Call] does not tell them apart.
+//	command ── Call(GC, params) ──┬── Local ──────────────────────────────────┐
+//	                              └── Remote ─┬─ DATA/admin.sock ─┐           ├── Access ── Run ── engine, auth, audit
+//	any HTTP client ──────────────────────────┴─ /-/api/v1 ───────┴── API ────┘
+//	API description ◄── Document: OpenAPI 3.1, from the same table
 //
-//	command ── Call(GC, params) ──┬── Remote ── DATA/admin.sock ── Handler ──┬── Operation.Run ── engine
-//	                              └── Local ─────────────────────────────────┘
+// An operation runs in one of two places. While a server has the data
+// directory, a command asks it, through DATA/admin.sock or at the address of a
+// server elsewhere; when none runs, the command opens the directory itself and
+// runs the operation in its own process. All are a [Caller], and [Call] does
+// not tell them apart.
 //
-// On the socket an operation is POST /-/api/v1/ops/<name> with its parameters
-// as one JSON object. The answer is JSON lines: any number of
-// {"progress":{…}}, then {"result":…} or {"error":{"code":…,"message":…}}.
-// Whoever closes the connection stops the operation.
+// Over HTTP an operation is its method and path below [Prefix]. Parameters are
+// those of the path, each one segment (a slash in it is written %2F), and those
+// of the query or, for methods with a body, of one JSON object. What an
+// operation does not have is refused. The answer is its result as JSON, nothing
+// (204) if it has none, or {"code":…,"message":…,"detail":…} with the code's
+// status. To a client that accepts application/jsonl, work that takes long
+// answers in lines: any number of {"progress":{…}}, then {"result":…} or
+// {"error":{…}}. Whoever closes the connection stops the operation.
 //
-// It is not an access decision: the socket's mode (0600) is, and the engine's
-// gate. It renders nothing; commands do.
+// Lists take limit and after; "Link: <…>; rel="next"" leads to the next page.
 //
-// To add an operation: a [Name] with its types in names.go, and one entry in
-// [Operations].
+// Who may do what is each operation's [Access], asked of the registry's gate
+// before anything is looked up; the engine and the access service ask it again.
+// On the socket, whose mode is 0600, and in a command's own process the caller
+// is the operator, who may do everything. Nothing is rendered here; commands
+// do that.
+//
+// To add an operation: a [Name] with its types in the file of its subject, and
+// one entry in [Operations].
 package admin

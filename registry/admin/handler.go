@@ -1,90 +1,130 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
-	"time"
+	"net/url"
 
 	"github.com/packhouse/packhouse/registry"
 )
 
-// Prefix is the path below which operations lie on the socket.
-const Prefix = "/-/api/v1/ops/"
-
-// line is one line of an answer; exactly one field is set.
-type line struct {
-	Progress *Progress       `json:"progress,omitempty"`
-	Result   json.RawMessage `json:"result,omitempty"`
-	Error    *wireError      `json:"error,omitempty"`
+// Options say how operations are served.
+type Options struct {
+	MaxBody int64 // bytes of a request's body
+	Log     *slog.Logger
 }
 
-type wireError struct {
-	Code    registry.Code `json:"code"`
-	Message string        `json:"message"`
-	Detail  any           `json:"detail,omitempty"`
+// API serves the operations: to clients, whom the server has authenticated and
+// put into the context ([registry.WithCaller]), and on the operator's socket.
+type API struct {
+	o      Options
+	env    *Env
+	routes routes
 }
 
-// NewHandler serves the operations over env. Parameters larger than maxBody
-// bytes are refused.
-func NewHandler(env *Env, maxBody int64, log *slog.Logger) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+Prefix+"{name}", func(w http.ResponseWriter, r *http.Request) {
-		out := &lines{w: w, flush: http.NewResponseController(w)}
-		w.Header().Set("Content-Type", "application/jsonl")
-		params, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-		if err != nil {
-			out.fail(r.Context(), log, registry.E("admin", registry.TooLarge, err, "the parameters could not be read, or are larger than %d bytes", maxBody))
-			return
+// New serves the table over env. It fails on a table whose author forgot
+// something.
+func New(env *Env, o Options) (*API, error) {
+	return newAPI(env, o, Operations())
+}
+
+func newAPI(env *Env, o Options, table []Operation) (*API, error) {
+	if env.Gate == nil {
+		return nil, errors.New("admin: operations need a gate")
+	}
+	seen := map[string]bool{}
+	for i := range table {
+		op := &table[i]
+		if err := op.problem(); err != nil {
+			return nil, err
 		}
-		result, err := Local{env}.call(r.Context(), r.PathValue("name"), params, out.progress)
-		if err != nil {
-			out.fail(r.Context(), log, err)
-			return
+		for _, name := range []string{op.Name, op.Method + " " + op.Path} {
+			if seen[name] {
+				return nil, fmt.Errorf("operation %s is there twice", name)
+			}
+			seen[name] = true
 		}
-		out.write(line{Result: result})
-	})
-	return mux
+	}
+	return &API{o: o, env: env, routes: newRoutes(table)}, nil
 }
 
-// lines writes an answer. Work may report progress from several goroutines.
-type lines struct {
-	mu    sync.Mutex
-	w     io.Writer
-	flush *http.ResponseController
-	last  time.Time // of the last progress line
-	phase string
+// Operation names the operation that r asks for; "" for none.
+func (a *API) Operation(r *http.Request) string {
+	if op, _, _, err := a.routes.find(r); err == nil {
+		return op.Name
+	}
+	return ""
 }
 
-// progressEvery is as often as anybody looks.
-const progressEvery = 100 * time.Millisecond
+// ServeHTTP runs an operation for the caller in the request's context.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, false) }
 
-func (l *lines) progress(p Progress) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	if p.Phase == l.phase && now.Sub(l.last) < progressEvery && (p.Total == 0 || p.Done < p.Total) {
+// Socket runs every operation as the operator. Whoever may connect to it may
+// do everything.
+func (a *API) Socket() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, true) })
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, operator bool) {
+	out := newAnswer(w, r)
+	op, values, allow, err := a.routes.find(r)
+	if err != nil {
+		if allow != nil {
+			w.Header()["Allow"] = allow
+		}
+		out.fail(registry.Public(err))
 		return
 	}
-	l.last, l.phase = now, p.Phase
-	l.put(line{Progress: &p})
+	ctx := r.Context()
+	if operator {
+		ctx = asOperator(ctx, op.Name)
+	} else {
+		caller := *registry.CallerOf(ctx)
+		caller.Route = op.Name
+		ctx = registry.WithCaller(ctx, &caller)
+	}
+	raw, err := op.gather(w, r, values, a.o.MaxBody)
+	params, result, err := op.perform(ctx, a.env, raw, err, out.progress)
+	if err != nil {
+		e := *registry.Public(err)
+		if e.Code == registry.Internal {
+			a.o.Log.ErrorContext(ctx, "operation failed", "operation", op.Name, "err", err)
+			if operator { // who may use the socket may read the log
+				e.Message = Cause(&e).Error()
+			}
+		}
+		if e.Code == registry.Unauthorized {
+			challenge(w.Header())
+		}
+		out.fail(&e)
+		return
+	}
+	if op.next != nil {
+		if after, more := op.next(params, result); more {
+			w.Header().Set("Link", nextLink(r.URL, after))
+		}
+	}
+	body, err := json.Marshal(result)
+	if err != nil {
+		a.o.Log.ErrorContext(ctx, "result not encoded", "operation", op.Name, "err", err)
+		out.fail(registry.Public(err))
+		return
+	}
+	out.finish(op.Status, body)
 }
 
-func (l *lines) write(v line) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.put(v)
+func nextLink(u *url.URL, after string) string {
+	q := u.Query()
+	q.Set("after", after)
+	return "<" + u.EscapedPath() + "?" + q.Encode() + `>; rel="next"`
 }
 
-// put fails only when the client is gone, which also ends the request's
-// context and so the operation.
-func (l *lines) put(v line) {
-	_ = json.NewEncoder(l.w).Encode(v)
-	_ = l.flush.Flush()
+// challenge names the ways to log in, RFC 9110 section 11.6.1.
+func challenge(h http.Header) {
+	h["Www-Authenticate"] = []string{`Basic realm="Packhouse", charset="UTF-8"`, `Bearer realm="Packhouse"`}
 }
 
 // Cause is what an operator wants to know of err: the foreign error inside an
@@ -94,14 +134,4 @@ func Cause(e *registry.Error) error {
 		return e.Err
 	}
 	return errors.New(e.Message)
-}
-
-func (l *lines) fail(ctx context.Context, log *slog.Logger, err error) {
-	e := registry.Public(err)
-	message := e.Message
-	if e.Code == registry.Internal {
-		log.ErrorContext(ctx, "operation failed", "error", err)
-		message = Cause(e).Error() // whoever may use the socket may read the log
-	}
-	l.write(line{Error: &wireError{Code: e.Code, Message: message, Detail: e.Detail}})
 }

@@ -21,10 +21,8 @@ func (c Config) Check() error {
 	if c.Addr == c.MetricsAddr && !strings.HasSuffix(c.Addr, ":0") {
 		p.addf("metrics_addr: %s is the address for clients too: give it another port", c.MetricsAddr)
 	}
-	if !c.InsecureOpen && !IsLoopback(c.Addr) {
-		p.addf("addr: %s can be reached from other machines and no credentials are configured: listen on 127.0.0.1, or pass --insecure-open to let everybody who reaches it read, write and delete", c.Addr)
-	}
 	p.require("data", c.Data)
+	p.access(c)
 	p.externalURL(c.ExternalURL)
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		p.addf("tls: cert and key go together: set both or neither")

@@ -9,7 +9,16 @@ type Config struct {
 	Data           string    `yaml:"data" doc:"directory of the database and, with the filesystem driver, of all content"`
 	ExternalURL    string    `yaml:"external_url" doc:"URL under which clients reach this server; empty to take it from each request"`
 	TrustedProxies []Network `yaml:"trusted_proxies" doc:"addresses and networks (CIDR) whose X-Forwarded-* and X-Request-Id headers are believed"`
-	InsecureOpen   bool      `yaml:"insecure_open" doc:"without credentials configured, listen beyond loopback all the same: whoever reaches the address may read, write and delete"`
+	Auth           string    `yaml:"auth" doc:"on asks for credentials; auto does where other machines can reach the address, and on loopback once there are users, service accounts or tokens"`
+	InsecureOpen   bool      `yaml:"insecure_open" doc:"ask nobody for credentials: whoever reaches the address may read, write and delete"`
+	Secrets        Secrets   `yaml:"secrets" doc:"the server's own secrets"`
+	Tokens         Tokens    `yaml:"tokens" doc:"tokens that clients log in with"`
+	Htpasswd       string    `yaml:"htpasswd" doc:"file of users and bcrypt hashes, as htpasswd -B writes it; empty for none"`
+	LDAP           LDAP      `yaml:"ldap" doc:"directory whose users may log in"`
+	OIDC           OIDC      `yaml:"oidc" doc:"OpenID Connect"`
+	Egress         Egress    `yaml:"egress" doc:"connections that the server opens"`
+	Audit          Audit     `yaml:"audit" doc:"the record of all changes"`
+	Rates          Rates     `yaml:"rates" doc:"how often and how much a client may ask while credentials are asked for"`
 	TLS            TLS       `yaml:"tls" doc:"serve HTTPS; the files are read again when they change"`
 	Storage        Storage   `yaml:"storage" doc:"where blobs are kept"`
 	Formats        Settings  `yaml:"formats" doc:"settings of package formats, by format and key; packhouse format list shows them"`
@@ -96,6 +105,12 @@ func Default() Config {
 		Addr:        "127.0.0.1:5000",
 		MetricsAddr: "127.0.0.1:5001",
 		Data:        "data",
+		Auth:        AuthAuto,
+		Tokens:      Tokens{TTL: Duration(90 * day), MaxTTL: Duration(366 * day), Grace: Duration(day)},
+		LDAP:        LDAP{GroupBy: "(member=%s)", GroupName: "cn"},
+		OIDC:        OIDC{Scopes: []string{"profile", "email", "groups"}, NameClaim: "preferred_username", GroupsClaim: "groups"},
+		Audit:       Audit{Every: Duration(5 * time.Minute)},
+		Rates:       Rates{FailedLogins: 10, FailedBurst: 20, PrincipalUploads: 100, RepositoryUploads: 1000},
 		Storage:     Storage{Driver: "filesystem"},
 		Limits: Limits{
 			Manifest:   4 * MiB,

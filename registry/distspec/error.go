@@ -71,6 +71,8 @@ func render(c registry.Code) rendering {
 		return at(registry.Denied, "this version exists and cannot be changed")
 	case registry.Conflict:
 		return at(registry.Denied, "what is there stands in the way")
+	case registry.QuotaExceeded:
+		return at(registry.Denied, "the namespace may hold no more: delete something or ask for more room")
 	case registry.RangeInvalid:
 		return at(registry.SizeInvalid, "the range is not there")
 	case registry.TooLarge:
@@ -120,7 +122,7 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		}
 		header["Allow"] = []string{strings.Join(methods, ", ")}
 	default:
-		if after := registry.RetryAfter(how.status); after != "" && header["Retry-After"] == nil {
+		if after := e.RetryAfter(how.status); after != "" && header["Retry-After"] == nil {
 			header["Retry-After"] = []string{after}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -48,7 +49,7 @@ func TestErrorBodies(t *testing.T) {
 		registry.ManifestBlobUnknown, registry.ManifestInvalid, registry.ManifestUnknown, registry.NameInvalid,
 		registry.NameUnknown, registry.SizeInvalid, registry.Unauthorized, registry.Denied, registry.Unsupported,
 		registry.TooManyRequests, registry.Internal, registry.PreconditionFailed, registry.Referenced,
-		registry.RangeInvalid, registry.TooLarge, registry.NoSpace, registry.Unavailable, registry.Timeout, "NEVER_HEARD_OF",
+		registry.RangeInvalid, registry.TooLarge, registry.NoSpace, registry.Unavailable, registry.Timeout, registry.QuotaExceeded, "NEVER_HEARD_OF",
 	} {
 		cases = append(cases, golden{string(c) + " with message", e(c)}, golden{string(c) + " bare", c})
 	}
@@ -61,6 +62,7 @@ func TestErrorBodies(t *testing.T) {
 		golden{"detail object with reason", e(registry.Referenced).WithDetail(map[string]any{"manifest": "sha256:a"})},
 		golden{"detail text with reason", e(registry.PreconditionFailed).WithDetail("sha256:a")},
 		golden{"denied with a reason of its own", e(registry.Denied).WithDetail(map[string]any{"reason": "VERSION_EXISTS"})},
+		golden{"time to wait", e(registry.TooManyRequests).WithDetail(registry.RetryIn(2001 * time.Millisecond))},
 		golden{"detail that is no JSON", e(registry.Denied).WithDetail(func() {})},
 		golden{"no such endpoint", parse(get, "/v2/acme/app")},
 		golden{"method", parse(post, "/v2/acme/app/manifests/x")},
@@ -79,7 +81,7 @@ func TestErrorBodies(t *testing.T) {
 	h := distspec.New(&registrytest.Memory{}, distspec.Options{})
 	var got bytes.Buffer
 	for _, c := range cases {
-		r := httptest.NewRequestWithContext(registry.WithRequestID(t.Context(), "req-1"), get, "/v2/", nil)
+		r := httptest.NewRequestWithContext(registry.WithCaller(t.Context(), &registry.Caller{RequestID: "req-1"}), get, "/v2/", nil)
 		w := httptest.NewRecorder()
 		h.WriteError(w, r, c.err)
 		fmt.Fprintf(&got, "-- %s --\n%d\n", c.name, w.Code)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/storage/meta"
@@ -198,6 +199,10 @@ func (a *adoption) settle(ctx context.Context) error {
 		return nil
 	}
 	return a.change(ctx, a.changed.Name, durable, func(ctx context.Context, tx *meta.Tx) error {
+		done := map[string]string{"manifests": strconv.FormatInt(a.report.Manifests, 10), "blobs": strconv.FormatInt(a.report.Blobs, 10)}
+		if err := tx.Record(ctx, meta.AuditRecord{Action: "registry.adopt", Detail: done}); err != nil {
+			return err
+		}
 		return tx.NextGeneration(ctx, *a.changed)
 	})
 }

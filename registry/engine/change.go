@@ -43,6 +43,9 @@ func (e *Engine) changePackage(ctx context.Context, r registry.Repo, ops []regis
 			if err := e.apply(ctx, tx, repo, o); err != nil {
 				return err
 			}
+			if err := recordOp(ctx, tx, repo, o); err != nil {
+				return err
+			}
 		}
 		if err := tx.Touch(ctx, repo); err != nil {
 			return err
@@ -87,7 +90,7 @@ func (e *Engine) storeFacts(ctx context.Context, r registry.Repo, manifest int64
 	if err != nil || len(fresh) == 0 {
 		return err
 	}
-	return wrap("engine.storeFacts", e.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) error {
+	return wrap("engine.storeFacts", e.meta.Update(ctx, keeping, func(ctx context.Context, tx *meta.Tx) error {
 		return addFacts(ctx, tx, f, fresh)
 	}))
 }

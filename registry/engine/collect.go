@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
@@ -44,7 +45,12 @@ func (e *Engine) Collect(ctx context.Context, o CollectOptions) (Collected, erro
 			return c.Collected, wrap(op, err)
 		}
 	}
-	return c.Collected, nil
+	if o.DryRun || c.Collected == (Collected{}) {
+		return c.Collected, nil
+	}
+	return c.Collected, wrap(op, e.note(ctx, "registry.collect", map[string]string{
+		"repositories": strconv.FormatInt(c.Collected.Repositories, 10), "periods": strconv.FormatInt(c.Periods, 10), "blobs": strconv.FormatInt(c.Blobs, 10),
+	}))
 }
 
 type collection struct {
@@ -89,13 +95,30 @@ func (c *collection) trash(ctx context.Context) error {
 		c.Periods, err = c.meta.ClosedPeriods(ctx, before)
 		return err
 	}
-	c.Periods, err = c.removePeriods(ctx, 0, before)
-	return err
+	if c.Periods, err = c.removePeriods(ctx, 0, before); err != nil {
+		return err
+	}
+	return c.orphans(ctx)
+}
+
+// orphans removes manifests that a killed process left without a period, or
+// their blobs would be there, and count, for ever.
+func (c *collection) orphans(ctx context.Context) error {
+	for after := int64(0); ; {
+		ids, err := c.meta.OrphanManifests(ctx, after, listPage)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		after = ids[len(ids)-1]
+		if err := c.removeManifests(ctx, ids); err != nil {
+			return err
+		}
+	}
 }
 
 func (e *Engine) purge(ctx context.Context, r meta.Repository) error {
 	var orphans []int64
-	err := e.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) (err error) {
+	err := e.meta.Update(ctx, cleaning, func(ctx context.Context, tx *meta.Tx) (err error) {
 		orphans, err = tx.PurgeRepository(ctx, r)
 		return err
 	})
@@ -111,7 +134,7 @@ func (e *Engine) removePeriods(ctx context.Context, repository int64, before tim
 	for {
 		var orphans []int64
 		var removed int64
-		err := e.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) (err error) {
+		err := e.meta.Update(ctx, cleaning, func(ctx context.Context, tx *meta.Tx) (err error) {
 			orphans, removed, err = tx.RemovePeriods(ctx, repository, before, listPage)
 			return err
 		})
@@ -135,7 +158,7 @@ func (e *Engine) removeManifests(ctx context.Context, ids []int64) error {
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), listPage/10)]
 		ids = ids[len(some):]
-		err := e.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) error {
+		err := e.meta.Update(ctx, cleaning, func(ctx context.Context, tx *meta.Tx) error {
 			for _, id := range some {
 				if _, err := tx.RemoveManifest(ctx, id); err != nil {
 					return err
@@ -187,7 +210,7 @@ func (c *collection) garbage(ctx context.Context) error {
 func (c *collection) removeBlob(ctx context.Context, b meta.Blob, before time.Time) error {
 	var objects []meta.Object
 	var shown []registry.Repo
-	err := c.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) (err error) {
+	err := c.meta.Update(ctx, cleaning, func(ctx context.Context, tx *meta.Tx) (err error) {
 		objects, shown, err = tx.MarkDeleting(ctx, b.ID, before)
 		return err
 	})
@@ -205,5 +228,5 @@ func (c *collection) removeBlob(ctx context.Context, b meta.Blob, before time.Ti
 			return err
 		}
 	}
-	return c.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) error { return tx.RemoveBlob(ctx, b.ID) })
+	return c.meta.Update(ctx, cleaning, func(ctx context.Context, tx *meta.Tx) error { return tx.RemoveBlob(ctx, b.ID) })
 }

@@ -11,7 +11,7 @@ import (
 // DeleteTag implements registry.Deleter.
 func (e *Engine) DeleteTag(ctx context.Context, name registry.Repo, t registry.Tag, c registry.Condition) error {
 	const op = "engine.DeleteTag"
-	return e.remove(ctx, op, name, func(ctx context.Context, tx *meta.Tx, r meta.Repository) error {
+	return e.remove(ctx, op, name, meta.AuditRecord{Action: "tag.delete", Tag: t}, func(ctx context.Context, tx *meta.Tx, r meta.Repository) error {
 		current, err := tx.Tagged(ctx, name, t)
 		if err != nil && !errors.Is(err, meta.ErrNotFound) {
 			return err
@@ -39,7 +39,7 @@ func (e *Engine) DeleteTag(ctx context.Context, name registry.Repo, t registry.T
 // DeleteManifest implements registry.Deleter.
 func (e *Engine) DeleteManifest(ctx context.Context, name registry.Repo, d registry.Digest, c registry.Condition) error {
 	const op = "engine.DeleteManifest"
-	return e.remove(ctx, op, name, func(ctx context.Context, tx *meta.Tx, r meta.Repository) error {
+	return e.remove(ctx, op, name, meta.AuditRecord{Action: "manifest.delete", Digest: d}, func(ctx context.Context, tx *meta.Tx, r meta.Repository) error {
 		var current registry.Digest
 		switch _, err := tx.Depth(ctx, r, d); {
 		case err == nil:
@@ -75,7 +75,7 @@ func (e *Engine) DeleteManifest(ctx context.Context, name registry.Repo, d regis
 // DeleteBlob implements registry.Deleter.
 func (e *Engine) DeleteBlob(ctx context.Context, name registry.Repo, d registry.Digest) error {
 	const op = "engine.DeleteBlob"
-	return e.remove(ctx, op, name, func(ctx context.Context, tx *meta.Tx, r meta.Repository) error {
+	return e.remove(ctx, op, name, meta.AuditRecord{Action: "blob.delete", Digest: d}, func(ctx context.Context, tx *meta.Tx, r meta.Repository) error {
 		b, err := tx.Blob(ctx, name, d)
 		switch {
 		case errors.Is(err, meta.ErrNotFound):
@@ -92,7 +92,7 @@ func (e *Engine) DeleteBlob(ctx context.Context, name registry.Repo, d registry.
 }
 
 // remove commits a change that takes something out of a repository.
-func (e *Engine) remove(ctx context.Context, op string, name registry.Repo, f func(context.Context, *meta.Tx, meta.Repository) error) error {
+func (e *Engine) remove(ctx context.Context, op string, name registry.Repo, done meta.AuditRecord, f func(context.Context, *meta.Tx, meta.Repository) error) error {
 	if err := e.can(ctx, registry.Delete, name); err != nil {
 		return err
 	}
@@ -105,6 +105,9 @@ func (e *Engine) remove(ctx context.Context, op string, name registry.Repo, f fu
 			return err
 		}
 		if err := f(ctx, tx, r); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, done.Action, r, done); err != nil {
 			return err
 		}
 		return tx.NextGeneration(ctx, r)

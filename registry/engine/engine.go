@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/seal"
 	"github.com/packhouse/packhouse/storage/blob"
 	"github.com/packhouse/packhouse/storage/meta"
 )
@@ -18,13 +19,17 @@ type Limits struct {
 	Manifest int64 // bytes of one manifest
 	Blob     int64 // bytes of one blob
 	File     int64 // bytes of one package file; as Blob for 0
+
+	PrincipalUploads  int // sessions that one principal may have open, 0 for any number
+	RepositoryUploads int // sessions that may be open in one repository, 0 for any number
 }
 
-// Config is all that an engine needs. Meta, Blobs, Gate and Log are required.
+// Config is all that an engine needs. Meta, Blobs, Gate, Seal and Log are required.
 type Config struct {
 	Meta  *meta.Store
 	Blobs *blob.Store
 	Gate  registry.Gate
+	Seal  *seal.Box // of the registry's signing key
 	Log   *slog.Logger
 
 	Limits     Limits
@@ -63,8 +68,8 @@ var _ registry.Registry = (*Engine)(nil)
 // stay the caller's to close.
 func New(ctx context.Context, cfg Config) (*Engine, error) {
 	switch {
-	case cfg.Meta == nil, cfg.Blobs == nil, cfg.Gate == nil, cfg.Log == nil:
-		return nil, errors.New("engine: Meta, Blobs, Gate and Log are required")
+	case cfg.Meta == nil, cfg.Blobs == nil, cfg.Gate == nil, cfg.Seal == nil, cfg.Log == nil:
+		return nil, errors.New("engine: Meta, Blobs, Gate, Seal and Log are required")
 	case cfg.Limits.Manifest <= 0, cfg.Limits.Blob <= 0, cfg.Lease <= 0, cfg.UploadTTL <= 0, cfg.CacheBytes <= 0:
 		return nil, errors.New("engine: limits, Lease, UploadTTL and CacheBytes must be positive")
 	}
@@ -80,7 +85,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	for i := range cfg.Formats {
 		e.formats[cfg.Formats[i].Name] = &cfg.Formats[i]
 	}
-	if err := e.loadFeeds(ctx); err != nil {
+	if err := errors.Join(e.loadFeeds(ctx), e.sealKeys(ctx)); err != nil {
 		stop()
 		return nil, err
 	}
@@ -98,13 +103,45 @@ func (e *Engine) Close() error {
 
 // can asks the gate for exactly one verb.
 func (e *Engine) can(ctx context.Context, v registry.Verb, r registry.Repo) error {
-	return e.cfg.Gate(ctx, v, r)
+	return e.cfg.Gate.Can(ctx, v, r)
+}
+
+// may tells whether the caller may, without trying.
+func (e *Engine) may(ctx context.Context, v registry.Verb, r registry.Repo) bool {
+	return e.cfg.Gate.Can(registry.Asking(ctx), v, r) == nil
+}
+
+// administers asks whether the caller administers a namespace with all that is
+// below it: one that may do everything to a repository of the same name does not.
+func (e *Engine) administers(ctx context.Context, op, namespace string) error {
+	name := registry.Repo(namespace)
+	if err := e.can(ctx, registry.Admin, name); err != nil {
+		return err
+	}
+	if !e.cfg.Gate.All(ctx, registry.Admin, name) {
+		return registry.E(op, registry.Denied, nil, "this takes the right to administer all of namespace %q", namespace)
+	}
+	return nil
+}
+
+// canSome asks the gate for one verb on anything of a feed: the package is not
+// known yet, and will be asked for once it is.
+func (e *Engine) canSome(ctx context.Context, v registry.Verb, f registry.Feed) error {
+	return e.cfg.Gate.Some(ctx, v, registry.Repo(f.Name()))
+}
+
+// canAll tells whether a listing of a feed needs no filter.
+func (e *Engine) canAll(ctx context.Context, f registry.Feed) bool {
+	return e.cfg.Gate.All(ctx, registry.Read, registry.Repo(f.Name()))
 }
 
 var (
 	durable = meta.Options{Durable: true}
 	freeing = meta.Options{Durable: true, Frees: true}
 	passing = meta.Options{} // upload sessions: not promised to survive a power cut
+	// What changes nothing that anybody sees is not in the audit.
+	keeping  = meta.Options{Durable: true, Unaudited: true}
+	cleaning = meta.Options{Durable: true, Frees: true, Unaudited: true}
 )
 
 // change commits a change of r's names. Readers of r go to the database from
@@ -124,6 +161,9 @@ func wrap(op string, err error) error {
 	}
 	if _, ours := errors.AsType[*registry.Error](err); ours {
 		return err
+	}
+	if full, ok := errors.AsType[*meta.QuotaError](err); ok {
+		return quotaExceeded(op, full)
 	}
 	switch {
 	case errors.Is(err, meta.ErrNoSpace), errors.Is(err, blob.ErrNoSpace):

@@ -10,6 +10,7 @@ import (
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/registrytest"
+	"github.com/packhouse/packhouse/registry/seal"
 	"github.com/packhouse/packhouse/storage/blob"
 	"github.com/packhouse/packhouse/storage/meta"
 )
@@ -36,9 +37,13 @@ func start(t *testing.T, dir string, now func() time.Time, change ...func(*Confi
 	if err != nil {
 		t.Fatal(err)
 	}
+	box, err := seal.New(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := Config{
-		Meta: m, Blobs: b, Log: slog.New(slog.DiscardHandler),
-		Gate:       func(context.Context, registry.Verb, registry.Repo) error { return nil },
+		Meta: m, Blobs: b, Seal: box, Log: slog.New(slog.DiscardHandler),
+		Gate:       registry.GateFunc(func(context.Context, registry.Verb, registry.Repo) error { return nil }),
 		Limits:     Limits{Manifest: 4 << 20, Blob: 1 << 30},
 		Trash:      time.Hour,
 		Lease:      time.Hour,

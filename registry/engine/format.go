@@ -58,6 +58,17 @@ func (e *Engine) reloadFeeds(ctx context.Context) {
 	}
 }
 
+// FeedsOf lists the feeds of one format, in any order.
+func (e *Engine) FeedsOf(format string) []registry.Feed {
+	var list []registry.Feed
+	for _, f := range *e.feeds.Load() {
+		if f.Format == format {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
 // Feed finds a feed by its name. ok is false when nobody made it yet.
 func (e *Engine) Feed(name string) (registry.Feed, bool) {
 	f, ok := (*e.feeds.Load())[name]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
@@ -89,6 +90,11 @@ func (e *Engine) Check(ctx context.Context, o CheckOptions) (Report, error) {
 	c := check{Engine: e, CheckOptions: o, named: map[registry.Digest]bool{}}
 	for _, step := range []func(context.Context) error{c.database, c.everyBlob, c.everyManifest, c.references, c.orphans} {
 		if err := step(ctx); err != nil {
+			return c.Report, wrap(op, err)
+		}
+	}
+	if o.Repair && c.Found > 0 {
+		if err := e.note(ctx, "registry.repair", map[string]string{"problems": strconv.FormatInt(int64(c.Found), 10)}); err != nil {
 			return c.Report, wrap(op, err)
 		}
 	}
@@ -181,7 +187,7 @@ func (c *check) oneBlob(ctx context.Context, b meta.StoredBlob) error {
 		f.advice = "run fsck --repair, then " + again
 	}
 	if change != nil {
-		if err := c.meta.Update(ctx, freeing, change); err != nil {
+		if err := c.meta.Update(ctx, cleaning, change); err != nil {
 			return err
 		}
 		c.cache.forget()

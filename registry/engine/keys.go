@@ -32,7 +32,7 @@ func (k *keys) take(ctx context.Context) (string, error) {
 	defer k.mu.Unlock()
 	if k.token == "" || k.next == blockSize {
 		token := newToken()
-		if err := k.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) error { return tx.ReserveBlock(ctx, token) }); err != nil {
+		if err := k.meta.Update(ctx, keeping, func(ctx context.Context, tx *meta.Tx) error { return tx.ReserveBlock(ctx, token) }); err != nil {
 			return "", fmt.Errorf("reserve storage keys: %w", err)
 		}
 		k.token, k.next = token, 0
@@ -78,7 +78,7 @@ func (e *Engine) sweepBlock(ctx context.Context, token string) error {
 			return err
 		}
 	}
-	return e.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) error { return tx.RemoveBlock(ctx, token) })
+	return e.meta.Update(ctx, cleaning, func(ctx context.Context, tx *meta.Tx) error { return tx.RemoveBlock(ctx, token) })
 }
 
 // discard deletes objects that no row names. What fails is left to the next

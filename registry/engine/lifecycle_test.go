@@ -319,7 +319,7 @@ func TestGateIsAskedBeforeAnyLookup(t *testing.T) {
 	t.Parallel()
 	refuse := registry.E("gate", registry.Denied, nil, "no")
 	e := open(t, func(c *Config) {
-		c.Gate = func(context.Context, registry.Verb, registry.Repo) error { return refuse }
+		c.Gate = registry.GateFunc(func(context.Context, registry.Verb, registry.Repo) error { return refuse })
 	})
 	if err := e.meta.Close(); err != nil { // any query from here on fails otherwise
 		t.Fatal(err)

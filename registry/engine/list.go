@@ -24,6 +24,7 @@ const (
 // Repos implements registry.Lister.
 func (e *Engine) Repos(ctx context.Context, after registry.Repo) iter.Seq2[registry.Repo, error] {
 	const op = "engine.Repos"
+	asking := registry.Asking(ctx)
 	return func(yield func(registry.Repo, error) bool) {
 		for {
 			page, err := e.meta.RepositoryNames(ctx, after, listPage)
@@ -32,7 +33,7 @@ func (e *Engine) Repos(ctx context.Context, after registry.Repo) iter.Seq2[regis
 				return
 			}
 			for _, r := range page {
-				if e.can(ctx, registry.List, r) == nil && !yield(r, nil) {
+				if e.can(asking, registry.List, r) == nil && !yield(r, nil) {
 					return
 				}
 				after = r

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
@@ -17,40 +18,66 @@ type Details struct {
 	DeletedTags []registry.Tag // that can be restored
 }
 
-// Namespaces lists all namespaces by name; deleted ones have Deleted set.
+// Namespaces lists by name the namespaces in which the caller may list
+// something; deleted ones, which administrators see, have Deleted set.
 func (e *Engine) Namespaces(ctx context.Context) ([]meta.Namespace, error) {
-	const op = "engine.Namespaces"
-	if err := e.can(ctx, registry.Admin, ""); err != nil {
+	if err := e.cfg.Gate.Some(ctx, registry.List, ""); err != nil {
 		return nil, err
 	}
 	list, err := e.meta.Namespaces(ctx)
-	return list, wrap(op, err)
+	ctx = registry.Asking(ctx)
+	hidden := func(n meta.Namespace) bool {
+		if !n.Deleted.IsZero() {
+			return e.can(ctx, registry.Admin, registry.Repo(n.Name)) != nil
+		}
+		return e.cfg.Gate.Some(ctx, registry.List, registry.Repo(n.Name)) != nil
+	}
+	return slices.DeleteFunc(list, hidden), wrap("engine.Namespaces", err)
 }
 
-// Repositories lists up to limit repositories by name, after the given one.
+// Repositories lists by name up to limit of the repositories that the caller
+// may list, after the given one.
 func (e *Engine) Repositories(ctx context.Context, after registry.Repo, limit int) ([]meta.Repository, error) {
-	const op = "engine.Repositories"
-	if err := e.can(ctx, registry.Admin, ""); err != nil {
+	if err := e.cfg.Gate.Some(ctx, registry.List, ""); err != nil {
 		return nil, err
 	}
-	list, err := e.meta.Repositories(ctx, after, limit)
-	return list, wrap(op, err)
+	ctx = registry.Asking(ctx)
+	var list []meta.Repository
+	for {
+		page, err := e.meta.Repositories(ctx, after, limit)
+		if err != nil {
+			return nil, wrap("engine.Repositories", err)
+		}
+		for _, r := range page {
+			if after = r.Name; e.can(ctx, registry.List, r.Name) == nil {
+				list = append(list, r)
+			}
+			if len(list) == limit {
+				return list, nil
+			}
+		}
+		if len(page) < limit {
+			return list, nil
+		}
+	}
 }
 
-// DeletedRepositories lists the trash, the latest deleted first.
+// DeletedRepositories lists the trash as far as the caller may restore it, the
+// latest deleted first.
 func (e *Engine) DeletedRepositories(ctx context.Context) ([]meta.Repository, error) {
-	const op = "engine.DeletedRepositories"
-	if err := e.can(ctx, registry.Admin, ""); err != nil {
+	if err := e.cfg.Gate.Some(ctx, registry.Admin, ""); err != nil {
 		return nil, err
 	}
 	list, err := e.meta.DeletedRepositories(ctx)
-	return list, wrap(op, err)
+	ctx = registry.Asking(ctx)
+	hidden := func(r meta.Repository) bool { return e.can(ctx, registry.Admin, r.Name) != nil }
+	return slices.DeleteFunc(list, hidden), wrap("engine.DeletedRepositories", err)
 }
 
 // Repository describes one live repository. It returns NAME_UNKNOWN.
 func (e *Engine) Repository(ctx context.Context, name registry.Repo) (Details, error) {
 	const op = "engine.Repository"
-	if err := e.can(ctx, registry.Admin, name); err != nil {
+	if err := e.can(ctx, registry.Read, name); err != nil {
 		return Details{}, err
 	}
 	r, err := e.live(ctx, e.meta, op, name)
@@ -89,7 +116,10 @@ func (e *Engine) DeleteRepository(ctx context.Context, name registry.Repo) error
 		if err != nil {
 			return err
 		}
-		return tx.DeleteRepository(ctx, r)
+		if err := tx.DeleteRepository(ctx, r); err != nil {
+			return err
+		}
+		return record(ctx, tx, "repository.delete", r, meta.AuditRecord{})
 	}))
 }
 
@@ -118,7 +148,10 @@ func (e *Engine) RestoreRepository(ctx context.Context, name registry.Repo) erro
 		if feed, _, inFeed := e.feedOf(name); inFeed && trash[i].Package == "" {
 			return registry.E(op, registry.Denied, nil, "%s is a feed by now, and %s is none of its packages", feed.Name(), name)
 		}
-		return tx.RestoreRepository(ctx, trash[i])
+		if err := tx.RestoreRepository(ctx, trash[i]); err != nil {
+			return err
+		}
+		return record(ctx, tx, "repository.restore", trash[i], meta.AuditRecord{})
 	}))
 }
 
@@ -149,7 +182,7 @@ func (e *Engine) PurgeRepository(ctx context.Context, name registry.Repo) error 
 			}
 			orphans = append(orphans, gone...)
 		}
-		return nil
+		return record(ctx, tx, "repository.purge", meta.Repository{Name: name}, meta.AuditRecord{})
 	})
 	if err != nil {
 		return wrap(op, err)
@@ -173,7 +206,7 @@ func (e *Engine) PurgeRepository(ctx context.Context, name registry.Repo) error 
 // It returns how many repositories, or NAME_UNKNOWN.
 func (e *Engine) DeleteNamespace(ctx context.Context, name string) (int, error) {
 	const op = "engine.DeleteNamespace"
-	if err := e.can(ctx, registry.Admin, registry.Repo(name)); err != nil {
+	if err := e.administers(ctx, op, name); err != nil {
 		return 0, err
 	}
 	members := 0
@@ -190,7 +223,10 @@ func (e *Engine) DeleteNamespace(ctx context.Context, name string) (int, error) 
 				return err
 			}
 		}
-		return tx.DeleteNamespace(ctx, name)
+		if err := tx.DeleteNamespace(ctx, name); err != nil {
+			return err
+		}
+		return tx.Record(ctx, meta.AuditRecord{Action: "namespace.delete", Namespace: name, Detail: map[string]string{"repositories": strconv.Itoa(members)}})
 	})
 	if errors.Is(err, meta.ErrNotFound) {
 		return 0, registry.E(op, registry.NameUnknown, nil, "there is no namespace %q", name)
@@ -227,6 +263,9 @@ func (e *Engine) PurgeNamespace(ctx context.Context, name string) (int, error) {
 
 // inTrash calls f for each deleted repository of a deleted namespace.
 func (e *Engine) inTrash(ctx context.Context, op, name string, f func(meta.Repository, meta.Namespace) (bool, error)) (int, error) {
+	if err := e.administers(ctx, op, name); err != nil {
+		return 0, err
+	}
 	namespaces, err := e.Namespaces(ctx)
 	if err != nil {
 		return 0, err
@@ -300,6 +339,9 @@ func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.
 				return err
 			}
 			restored = m.Digest
+			if err := record(ctx, tx, "tag.restore", r, meta.AuditRecord{Tag: t, Digest: restored}); err != nil {
+				return err
+			}
 			return tx.NextGeneration(ctx, r)
 		case !errors.Is(err, meta.ErrNotFound):
 			return err
@@ -340,6 +382,9 @@ func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.
 			err = tx.SetTag(ctx, r, t, p.Manifest)
 		}
 		if err != nil {
+			return err
+		}
+		if err := record(ctx, tx, "tag.restore", r, meta.AuditRecord{Tag: t, Digest: restored}); err != nil {
 			return err
 		}
 		return tx.NextGeneration(ctx, r)

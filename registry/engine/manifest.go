@@ -29,7 +29,7 @@ func (e *Engine) Mount(ctx context.Context, from, to registry.Repo, d registry.D
 			return registry.Descriptor{}, wrap(op, err)
 		}
 		for _, r := range holders {
-			if e.can(ctx, registry.Read, r) == nil {
+			if e.may(ctx, registry.Read, r) {
 				from = r
 				break
 			}
@@ -45,14 +45,17 @@ func (e *Engine) Mount(ctx context.Context, from, to registry.Repo, d registry.D
 		if b, err = tx.Blob(ctx, from, d); err != nil {
 			return err
 		}
-		r, err := tx.EnsureRepository(ctx, to)
+		r, err := e.repository(ctx, tx, to)
 		if err != nil {
 			return err
 		}
 		if err := tx.RenewBlob(ctx, b.ID); err != nil {
 			return err
 		}
-		return tx.LinkBlob(ctx, r, b.ID)
+		if err := tx.LinkBlob(ctx, r, b.ID); err != nil {
+			return err
+		}
+		return record(ctx, tx, "blob.mount", r, meta.AuditRecord{Digest: d, Detail: map[string]string{"from": string(from)}})
 	})
 	switch {
 	case errors.Is(err, meta.ErrNotFound):
@@ -110,7 +113,7 @@ func (e *Engine) PutManifest(ctx context.Context, r registry.Repo, m registry.Ma
 // putManifest stores m and its names; t is what it is as a package, nil if it
 // is none.
 func (e *Engine) putManifest(ctx context.Context, tx *meta.Tx, name registry.Repo, m meta.Manifest, p registry.Parsed, t *typed, o registry.PutOptions) error {
-	r, err := tx.EnsureRepository(ctx, name)
+	r, err := e.repository(ctx, tx, name)
 	if err != nil {
 		return err
 	}
@@ -167,7 +170,8 @@ func (e *Engine) guardNames(r meta.Repository, tags []registry.Tag) error {
 }
 
 // checkNames holds o.If against what each tag points to, or whether d is there
-// when no tag is set, and asks for the right to move tags that exist.
+// when no tag is set, asks for the right to move tags that exist, and records
+// what each name pointed to before.
 // A version's own tag only grows, which [Engine.putRelease] decides.
 func (e *Engine) checkNames(ctx context.Context, tx *meta.Tx, r meta.Repository, d registry.Digest, p *typed, o registry.PutOptions) error {
 	const op = "engine.PutManifest"
@@ -183,6 +187,9 @@ func (e *Engine) checkNames(ctx context.Context, tx *meta.Tx, r meta.Repository,
 			}
 		}
 		if err := o.If.Check(op, "tag "+string(t), seen); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, "manifest.put", r, meta.AuditRecord{Tag: t, Digest: d, Before: current.Digest}); err != nil {
 			return err
 		}
 		if current.Digest != "" && current.Digest != d && (p == nil || p.tag != t) {
@@ -201,7 +208,10 @@ func (e *Engine) checkNames(ctx context.Context, tx *meta.Tx, r meta.Repository,
 	case !errors.Is(err, meta.ErrNotFound):
 		return err
 	}
-	return o.If.Check(op, "manifest "+d.String(), current)
+	if err := o.If.Check(op, "manifest "+d.String(), current); err != nil {
+		return err
+	}
+	return record(ctx, tx, "manifest.put", r, meta.AuditRecord{Digest: d, Before: current})
 }
 
 // references resolves what p refers to within r. Unless sparse manifests are

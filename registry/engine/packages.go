@@ -67,9 +67,35 @@ func (e *Engine) Generation(ctx context.Context, r registry.Repo) (int64, error)
 	return repo.Generation, err
 }
 
-// MayList asks the gate whether the caller may list a feed.
-func (e *Engine) MayList(ctx context.Context, feed registry.Feed) error {
-	return e.can(ctx, registry.List, registry.Repo(feed.Name()))
+// Filter is which packages of a feed the caller sees.
+type Filter struct {
+	Class string                   // callers of one class see the same; "" is all of them
+	Sees  func(registry.Repo) bool // nil for every package
+}
+
+// Filter asks the gate what the caller sees of feed. It refuses who may not
+// list anything there.
+func (e *Engine) Filter(ctx context.Context, feed registry.Feed) (Filter, error) {
+	if e.canAll(ctx, feed) {
+		return Filter{}, nil
+	}
+	asking := registry.Asking(ctx)
+	if err := e.canSome(ctx, registry.List, feed); err != nil {
+		return Filter{}, err
+	}
+	return Filter{
+		Class: e.cfg.Gate.Class(ctx),
+		Sees:  func(r registry.Repo) bool { return e.can(asking, registry.Read, r) == nil },
+	}, nil
+}
+
+// seesPackage is Sees by a package's name.
+func (e *Engine) seesPackage(f Filter, feed registry.Feed, pkg string) bool {
+	if f.Sees == nil {
+		return true
+	}
+	r, err := e.PackageRepo(feed, pkg)
+	return err == nil && f.Sees(r)
 }
 
 // Release returns one version of the package that r is. It returns
@@ -168,7 +194,8 @@ func (e *Engine) Versions(ctx context.Context, r registry.Repo) ([]registry.Vers
 func (e *Engine) Packages(ctx context.Context, feed registry.Feed, after string) iter.Seq2[string, error] {
 	const op = "engine.Packages"
 	return func(yield func(string, error) bool) {
-		if err := e.can(ctx, registry.List, registry.Repo(feed.Name())); err != nil {
+		seen, err := e.Filter(ctx, feed)
+		if err != nil {
 			yield("", err)
 			return
 		}
@@ -179,7 +206,7 @@ func (e *Engine) Packages(ctx context.Context, feed registry.Feed, after string)
 				return
 			}
 			for _, name := range page {
-				if !yield(name, nil) {
+				if e.seesPackage(seen, feed, name) && !yield(name, nil) {
 					return
 				}
 				after = name
@@ -196,10 +223,11 @@ func (e *Engine) Packages(ctx context.Context, feed registry.Feed, after string)
 // and how many there are.
 func (e *Engine) Search(ctx context.Context, feed registry.Feed, text string, offset, limit int) ([]*registry.Release, int, error) {
 	const op = "engine.Search"
-	if err := e.can(ctx, registry.List, registry.Repo(feed.Name())); err != nil {
+	seen, err := e.Filter(ctx, feed)
+	if err != nil {
 		return nil, 0, err
 	}
-	names, total, err := e.meta.Search(ctx, feed.ID, strings.Fields(strings.ToLower(text)), offset, limit)
+	names, total, err := e.search(ctx, feed, seen, strings.Fields(strings.ToLower(text)), offset, limit)
 	if err != nil {
 		return nil, 0, wrap(op, err)
 	}
@@ -223,6 +251,31 @@ func (e *Engine) Search(ctx context.Context, feed registry.Feed, text string, of
 		list = append(list, release)
 	}
 	return list, total, nil
+}
+
+// search finds names; where some are hidden it looks through all of them.
+func (e *Engine) search(ctx context.Context, feed registry.Feed, seen Filter, words []string, offset, limit int) (names []string, total int, err error) {
+	if seen.Sees == nil {
+		return e.meta.Search(ctx, feed.ID, words, offset, limit)
+	}
+	for at := 0; ; at += listPage {
+		page, _, err := e.meta.Search(ctx, feed.ID, words, at, listPage)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, name := range page {
+			if !e.seesPackage(seen, feed, name) {
+				continue
+			}
+			if total >= offset && len(names) < limit {
+				names = append(names, name)
+			}
+			total++
+		}
+		if len(page) < listPage {
+			return names, total, nil
+		}
+	}
 }
 
 // ReleaseReferrers lists what refers to any edition of a release.

@@ -46,7 +46,7 @@ func (e *Engine) Publish(ctx context.Context, feed registry.Feed, d registry.Dra
 	if known, ok := e.Feed(feed.Name()); ok {
 		feed = known
 	}
-	if err := e.can(ctx, registry.Create, registry.Repo(feed.Name())); err != nil {
+	if err := e.canSome(ctx, registry.Create, feed); err != nil {
 		return nil, err
 	}
 	p := &publication{e: e, feed: feed, f: f, draft: d}
@@ -337,7 +337,10 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 		case now.ID != before.ID, now.Manifest != before.Manifest, now.Withdrawn != before.Withdrawn:
 			return errRaced
 		}
-		r, err := tx.EnsureRepository(ctx, p.repo)
+		if err := e.can(ctx, registry.Create, p.repo); err != nil {
+			return err // the right was taken away while the files came
+		}
+		r, err := e.repository(ctx, tx, p.repo)
 		if err != nil {
 			return err
 		}
@@ -362,6 +365,10 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 			if _, err := e.addManifest(ctx, tx, r, ref); err != nil {
 				return err
 			}
+		}
+		done := meta.AuditRecord{Tag: p.tag, Digest: subject.Digest, Detail: map[string]string{"package": p.draft.Package, "version": p.draft.Version}}
+		if err := record(ctx, tx, "package.publish", r, done); err != nil {
+			return err
 		}
 		return tx.NextGeneration(ctx, r)
 	})

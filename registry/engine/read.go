@@ -65,7 +65,7 @@ func (e *Engine) StatBlob(ctx context.Context, r registry.Repo, d registry.Diges
 	if err != nil {
 		return registry.Descriptor{}, err
 	}
-	if !b.Unreferenced.IsZero() && e.meta.Now().Sub(b.Unreferenced) > e.cfg.Lease/4 && e.can(ctx, registry.Create, r) == nil {
+	if !b.Unreferenced.IsZero() && e.meta.Now().Sub(b.Unreferenced) > e.cfg.Lease/4 && e.may(ctx, registry.Create, r) {
 		if b, err = e.renew(ctx, op, r, d); err != nil {
 			return registry.Descriptor{}, err
 		}

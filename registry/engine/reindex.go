@@ -89,7 +89,7 @@ func (e *Engine) reindexRelease(ctx context.Context, row meta.Release, again boo
 	if err != nil {
 		return err
 	}
-	err = e.change(ctx, r.Name, durable, func(ctx context.Context, tx *meta.Tx) error {
+	err = e.change(ctx, r.Name, keeping, func(ctx context.Context, tx *meta.Tx) error {
 		now, err := tx.Release(ctx, r.Name, row.Tag)
 		if errors.Is(err, meta.ErrNotFound) || err == nil && (now.Manifest != row.Manifest || !now.Withdrawn.IsZero()) {
 			return nil // it changed meanwhile, and was derived with that

@@ -178,7 +178,7 @@ func (e *Engine) grow(ctx context.Context, tx *meta.Tx, r meta.Repository, row m
 		}
 	}
 	// Who may only create does not change what was said of a release.
-	if isNew || e.can(ctx, registry.Withdraw, r.Name) == nil {
+	if isNew || e.may(ctx, registry.Withdraw, r.Name) {
 		if row, err = e.adoptStatus(ctx, tx, r, row, m.Digest); err != nil {
 			return err
 		}

@@ -63,12 +63,17 @@ func (e *Engine) ensureKey(ctx context.Context) error {
 		if err != nil {
 			return wrap(op, err)
 		}
-		if err := e.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) error { return tx.AddSigningKey(ctx, k) }); err != nil {
+		k.Private = e.cfg.Seal.Seal(sealedKey, k.ID, k.Private)
+		if err := e.meta.Update(ctx, keeping, func(ctx context.Context, tx *meta.Tx) error { return tx.AddSigningKey(ctx, k) }); err != nil {
 			return wrap(op, err)
 		}
 		list = append(list, k)
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(list[0].Private)
+	private, err := e.cfg.Seal.Open(sealedKey, list[0].ID, list[0].Private)
+	if err != nil {
+		return wrap(op, fmt.Errorf("signing key %s: %w", list[0].ID, err))
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(private)
 	if err != nil {
 		return wrap(op, err)
 	}
@@ -78,6 +83,31 @@ func (e *Engine) ensureKey(ctx context.Context) error {
 	}
 	e.signer.key.Store(&signingKey{list[0].ID, key})
 	return nil
+}
+
+// sealedKey is what the registry's signing keys are sealed for.
+const sealedKey = "signing_keys"
+
+// sealKeys seals what an older version left as it was, and what was sealed
+// with the key before, with the present one.
+func (e *Engine) sealKeys(ctx context.Context) error {
+	const der = 0x30 // how PKCS #8 begins, and nothing sealed does
+	list, err := e.meta.SigningKeys(ctx)
+	for _, k := range list {
+		changed := len(k.Private) > 0 && k.Private[0] == der
+		if changed {
+			k.Private = e.cfg.Seal.Seal(sealedKey, k.ID, k.Private)
+		} else if k.Private, changed, err = e.cfg.Seal.Reseal(sealedKey, k.ID, k.Private); err != nil {
+			return fmt.Errorf("signing key %s: %w", k.ID, err)
+		}
+		if !changed {
+			continue
+		}
+		if err := e.meta.Update(ctx, keeping, func(ctx context.Context, tx *meta.Tx) error { return tx.SetSigningKey(ctx, k) }); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func newKey() (meta.SigningKey, error) {

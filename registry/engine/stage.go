@@ -73,7 +73,10 @@ var _ registry.Staged = (*staged)(nil)
 // TOO_LARGE.
 func (e *Engine) Stage(ctx context.Context, feed registry.Feed, body io.Reader, also ...hash.Hash) (registry.Staged, error) {
 	const op = "engine.Stage"
-	if err := e.can(ctx, registry.Create, registry.Repo(feed.Name())); err != nil {
+	if err := e.canSome(ctx, registry.Create, feed); err != nil {
+		return nil, err
+	}
+	if err := e.room(ctx, op, registry.Repo(feed.Name()+"/.")); err != nil {
 		return nil, err
 	}
 	var names []string

@@ -104,6 +104,9 @@ func (e *Engine) PutBlob(ctx context.Context, r registry.Repo, body io.Reader, w
 	if err := e.can(ctx, registry.Create, r); err != nil {
 		return registry.Descriptor{}, err
 	}
+	if err := e.room(ctx, op, r); err != nil {
+		return registry.Descriptor{}, err
+	}
 	algorithm := digest.Canonical
 	if want != "" {
 		algorithm = want.Algorithm()
@@ -122,13 +125,15 @@ func (e *Engine) PutBlob(ctx context.Context, r registry.Repo, body io.Reader, w
 		e.discardObjects(ctx, o)
 		return registry.Descriptor{}, mismatch(op, got, want)
 	}
-	return e.addBlob(ctx, op, r, got, []meta.Object{o}, nil)
+	return e.addBlob(ctx, op, r, got, nil, o, nil)
 }
 
-// addBlob commits objects as blob d of r, after before has run in the same
-// transaction, and discards what turns out not to be needed.
-func (e *Engine) addBlob(ctx context.Context, op string, r registry.Repo, d registry.Digest, objects []meta.Object, before func(context.Context, *meta.Tx) error) (registry.Descriptor, error) {
-	objects, err := e.nonEmpty(ctx, objects)
+// addBlob commits the objects saved and last as blob d of r, after before has
+// run in the same transaction, and discards what turns out not to be needed. If
+// it fails, saved stay as they were: a session, or the blob that another request
+// made of it, still has them.
+func (e *Engine) addBlob(ctx context.Context, op string, r registry.Repo, d registry.Digest, saved []meta.Object, last meta.Object, before func(context.Context, *meta.Tx) error) (registry.Descriptor, error) {
+	objects, err := e.nonEmpty(ctx, append(saved[:len(saved):len(saved)], last))
 	if err != nil {
 		return registry.Descriptor{}, wrap(op, err)
 	}
@@ -143,16 +148,21 @@ func (e *Engine) addBlob(ctx context.Context, op string, r registry.Repo, d regi
 				return err
 			}
 		}
-		repo, err := tx.EnsureRepository(ctx, r)
+		if err := e.can(ctx, registry.Create, r); err != nil {
+			return err // the right was taken away while the body came
+		}
+		repo, err := e.repository(ctx, tx, r)
 		if err != nil {
 			return err
 		}
-		spare, err = tx.AddBlob(ctx, repo, d, size, objects)
-		return err
+		if spare, err = tx.AddBlob(ctx, repo, d, size, objects); err != nil {
+			return err
+		}
+		return record(ctx, tx, "blob.put", repo, meta.AuditRecord{Digest: d})
 	})
 	if err != nil {
 		if !errors.Is(err, meta.ErrUncertain) { // else the next start's sweep knows
-			e.discardObjects(ctx, objects...)
+			e.discardObjects(ctx, objects[len(saved):]...) // a saved one is never empty
 		}
 		return registry.Descriptor{}, wrap(op, err)
 	}

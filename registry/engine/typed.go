@@ -137,7 +137,7 @@ func (e *Engine) describe(ctx context.Context, r registry.Repo, f *Format, feed 
 		}
 		t.labels = append(t.labels, tag)
 	}
-	if created, err := time.Parse(time.RFC3339, a.Annotations[ocispec.AnnotationCreated]); err == nil && e.can(ctx, registry.Admin, r) == nil && created.Unix() > 0 {
+	if created, err := time.Parse(time.RFC3339, a.Annotations[ocispec.AnnotationCreated]); err == nil && e.may(ctx, registry.Admin, r) && created.Unix() > 0 {
 		t.published = created.UTC()
 	}
 	return t, nil

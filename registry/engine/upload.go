@@ -32,12 +32,46 @@ func (e *Engine) BeginUpload(ctx context.Context, r registry.Repo, a digest.Algo
 	if err := e.can(ctx, registry.Create, r); err != nil {
 		return nil, err
 	}
-	s := meta.UploadSession{ID: uuid.NewString(), Repository: r, Algorithm: a}
+	if err := e.admitUpload(ctx, op, r); err != nil {
+		return nil, err
+	}
+	s := meta.UploadSession{ID: uuid.NewString(), Repository: r, Principal: registry.CallerOf(ctx).Principal, Algorithm: a}
 	err := e.meta.Update(ctx, passing, func(ctx context.Context, tx *meta.Tx) error { return tx.AddUpload(ctx, s) })
 	if err != nil {
 		return nil, wrap(op, err)
 	}
 	return &upload{e: e, session: s, repo: r}, nil
+}
+
+// admitUpload refuses one more session where there are too many, or where
+// nothing that it brings could be kept.
+func (e *Engine) admitUpload(ctx context.Context, op string, r registry.Repo) error {
+	if err := e.room(ctx, op, r); err != nil {
+		return err
+	}
+	principal := registry.CallerOf(ctx).Principal
+	ofPrincipal, ofRepository := e.cfg.Limits.PrincipalUploads, e.cfg.Limits.RepositoryUploads
+	if principal == registry.Anonymous {
+		ofPrincipal = 0 // that is many
+	}
+	if ofPrincipal == 0 && ofRepository == 0 {
+		return nil
+	}
+	mine, all, err := e.meta.OpenUploads(ctx, principal, r, max(ofPrincipal, ofRepository))
+	switch {
+	case err != nil:
+		return wrap(op, err)
+	case ofPrincipal > 0 && mine >= ofPrincipal:
+		return registry.E(op, registry.TooManyRequests, nil, "%s has %d unfinished uploads: finish or cancel one, or wait until they expire (uploads.ttl)", principal, mine)
+	case ofRepository > 0 && all >= ofRepository:
+		return registry.E(op, registry.TooManyRequests, nil, "%s has %d unfinished uploads: finish or cancel one, or wait until they expire (uploads.ttl)", r, all)
+	}
+	return nil
+}
+
+// room refuses early what a full namespace could not keep; the commit decides.
+func (e *Engine) room(ctx context.Context, op string, r registry.Repo) error {
+	return wrap(op, e.meta.QuotaReached(ctx, r))
 }
 
 // ResumeUpload implements registry.Writer.
@@ -48,8 +82,8 @@ func (e *Engine) ResumeUpload(ctx context.Context, r registry.Repo, id string) (
 	}
 	s, err := e.meta.Upload(ctx, r, id)
 	switch {
-	case errors.Is(err, meta.ErrNotFound):
-		return nil, unknownUpload(op)
+	case errors.Is(err, meta.ErrNotFound), err == nil && s.Principal != registry.CallerOf(ctx).Principal:
+		return nil, unknownUpload(op) // somebody else's is as good as none
 	case err != nil:
 		return nil, wrap(op, err)
 	}
@@ -147,12 +181,13 @@ func (u *upload) Commit(ctx context.Context, body io.Reader, at int64, want regi
 		u.e.discardObjects(ctx, last)
 		return registry.Descriptor{}, errors.Join(mismatch(op, got, want), u.Abort(ctx))
 	}
-	saved := len(u.session.Segments)
-	objects := append(u.session.Segments[:saved:saved], last)
-	d, err := u.e.addBlob(ctx, op, u.repo, want, objects, func(ctx context.Context, tx *meta.Tx) error {
-		return tx.RemoveUpload(ctx, u.session.ID, saved)
+	return u.e.addBlob(ctx, op, u.repo, want, u.session.Segments, last, func(ctx context.Context, tx *meta.Tx) error {
+		err := tx.RemoveUpload(ctx, u.session.ID, len(u.session.Segments))
+		if errors.Is(err, meta.ErrNotFound) {
+			err = raced(op)
+		}
+		return err
 	})
-	return d, err
 }
 
 // Abort implements registry.Upload.

@@ -115,7 +115,7 @@ func (v *view) document(ctx context.Context, pkg, name string) (*document, error
 	if v.documentInfo(name).Feed {
 		return v.feedDocument(ctx, name)
 	}
-	r, err := v.repo(pkg)
+	r, err := v.repo(ctx, pkg)
 	if err != nil {
 		return nil, err
 	}

@@ -18,12 +18,16 @@ type Options struct {
 	Engine   *engine.Engine
 	Settings map[string]map[string]string // by format and key; checked
 	Log      *slog.Logger
+	// Accounts returns a feed's view of accounts; base is the URL of the server,
+	// without a trailing slash. nil is a registry that is open to everybody.
+	Accounts func(f registry.Feed, base string) artifacttypes.Account
 }
 
 // Handler serves the native protocols.
 type Handler struct {
 	engine   *engine.Engine
 	log      *slog.Logger
+	accounts func(f registry.Feed, base string) artifacttypes.Account
 	formats  map[string]*format
 	settings map[string]map[string]string
 }
@@ -37,7 +41,10 @@ type format struct {
 // New returns a Handler. It fails on a route without a verb, and on settings
 // that no format has.
 func New(o Options) (*Handler, error) {
-	h := &Handler{engine: o.Engine, log: o.Log, formats: map[string]*format{}, settings: map[string]map[string]string{}}
+	h := &Handler{engine: o.Engine, log: o.Log, accounts: o.Accounts, formats: map[string]*format{}, settings: map[string]map[string]string{}}
+	if h.accounts == nil {
+		h.accounts = func(registry.Feed, string) artifacttypes.Account { return artifacttypes.Open{} }
+	}
 	for _, f := range o.Formats {
 		router, err := artifacttypes.NewRouter(f)
 		if err != nil {
@@ -181,16 +188,13 @@ func (t Target) Verb() registry.Verb {
 	return t.route.Verb
 }
 
-// Serve answers the request. base is the URL by which the client reaches this
-// server, without a trailing slash.
-func (t Target) Serve(w http.ResponseWriter, r *http.Request, base string) {
-	err := t.err
-	if err == nil {
-		err = t.route.Serve(w, r, &view{Target: t, base: base + "/" + t.feed.Name()})
+// Serve answers the request, or returns an error for [Target.WriteError]. base
+// is the URL by which the client reaches this server, without a trailing slash.
+func (t Target) Serve(w http.ResponseWriter, r *http.Request, base string) error {
+	if t.err != nil {
+		return t.err
 	}
-	if err != nil {
-		t.WriteError(w, r, err)
-	}
+	return t.route.Serve(w, r, &view{Target: t, server: base, base: base + "/" + t.feed.Name()})
 }
 
 // WriteError answers in the format's own form, and logs what is our fault.
@@ -215,6 +219,15 @@ func (t Target) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Del(name)
 	}
 	t.f.WriteError(w, r, e)
+}
+
+// Routes lists each format's routes, in the order in which they are tried.
+func (h *Handler) Routes() map[string][]artifacttypes.Route {
+	routes := map[string][]artifacttypes.Route{}
+	for name, f := range h.formats {
+		routes[name] = f.router.Routes()
+	}
+	return routes
 }
 
 // RouteNames lists each format's route names, for metrics.

@@ -136,11 +136,12 @@ func (list parts) writePlain(w io.Writer) error {
 // feedDocument is the concatenation of its head, one part for each bucket of
 // packages that has any, and its tail.
 func (v *view) feedDocument(ctx context.Context, name string) (*document, error) {
-	if err := v.h.engine.MayList(ctx, v.feed); err != nil {
+	seen, err := v.h.engine.Filter(ctx, v.feed)
+	if err != nil {
 		return nil, err
 	}
-	got, err := v.h.engine.Derived(ctx, registry.Repo(v.feed.Name()), "document "+name, func(ctx context.Context) (any, int, error) {
-		list, err := v.feedParts(ctx, name)
+	got, err := v.h.engine.Derived(ctx, registry.Repo(v.feed.Name()), derivedName(name, seen), func(ctx context.Context) (any, int, error) {
+		list, err := v.feedParts(ctx, name, seen)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -164,6 +165,11 @@ func (v *view) feedDocument(ctx context.Context, name string) (*document, error)
 	return got.(*document), nil
 }
 
+// derivedName is what a document, or a part of one, is kept under.
+func derivedName(name string, seen engine.Filter) string {
+	return "document " + name + " " + seen.Class
+}
+
 // joinBelow is up to how many bytes a feed's document is compressed as one:
 // its parts are small then, and hardly get smaller alone.
 const joinBelow = 1 << 20
@@ -178,7 +184,7 @@ func joined(list parts) (parts, error) {
 	return parts{one}, err
 }
 
-func (v *view) feedParts(ctx context.Context, name string) (parts, error) {
+func (v *view) feedParts(ctx context.Context, name string, seen engine.Filter) (parts, error) {
 	info := v.documentInfo(name)
 	list, err := v.fixedParts(info.Head)
 	if err != nil {
@@ -189,7 +195,7 @@ func (v *view) feedParts(ctx context.Context, name string) (parts, error) {
 		return nil, err
 	}
 	first := true
-	buckets, err := v.buckets(ctx, name)
+	buckets, err := v.buckets(ctx, name, seen)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +223,7 @@ func (v *view) fixedParts(text string) (parts, error) {
 
 // buckets are the parts of all packages. Most come from the cache; after a
 // start all are composed, on all processors.
-func (v *view) buckets(ctx context.Context, name string) (parts, error) {
+func (v *view) buckets(ctx context.Context, name string, seen engine.Filter) (parts, error) {
 	if v.feed.ID == 0 {
 		return nil, nil
 	}
@@ -226,7 +232,7 @@ func (v *view) buckets(ctx context.Context, name string) (parts, error) {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for b := range list {
 		g.Go(func() (err error) {
-			list[b], err = v.bucket(ctx, name, b)
+			list[b], err = v.bucket(ctx, name, b, seen)
 			return err
 		})
 	}
@@ -234,9 +240,9 @@ func (v *view) buckets(ctx context.Context, name string) (parts, error) {
 }
 
 // bucket composes the part of all packages in one bucket.
-func (v *view) bucket(ctx context.Context, name string, bucket int) (*part, error) {
-	got, err := v.h.engine.Derived(ctx, engine.BucketKey(v.feed, bucket), "document "+name, func(ctx context.Context) (any, int, error) {
-		text, err := v.composeBucket(ctx, name, bucket)
+func (v *view) bucket(ctx context.Context, name string, bucket int, seen engine.Filter) (*part, error) {
+	got, err := v.h.engine.Derived(ctx, engine.BucketKey(v.feed, bucket), derivedName(name, seen), func(ctx context.Context) (any, int, error) {
+		text, err := v.composeBucket(ctx, name, bucket, seen)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -252,7 +258,7 @@ func (v *view) bucket(ctx context.Context, name string, bucket int) (*part, erro
 	return got.(*part), nil
 }
 
-func (v *view) composeBucket(ctx context.Context, name string, bucket int) ([]byte, error) {
+func (v *view) composeBucket(ctx context.Context, name string, bucket int, seen engine.Filter) ([]byte, error) {
 	states, err := v.h.engine.BucketStates(ctx, v.feed, bucket)
 	if err != nil {
 		return nil, err
@@ -280,6 +286,9 @@ func (v *view) composeBucket(ctx context.Context, name string, bucket int) ([]by
 	for f, err := range v.h.engine.BucketFragments(ctx, v.feed, bucket, info.Fragments) {
 		if err != nil {
 			return nil, err
+		}
+		if seen.Sees != nil && !seen.Sees(f.Repository) {
+			continue
 		}
 		if p == nil || p.Repo != f.Repository {
 			if err := flush(); err != nil {

@@ -18,7 +18,7 @@ import (
 // view is one feed as one request sees it.
 type view struct {
 	Target
-	base string // the feed's URL
+	server, base string // URLs, the feed's being base
 }
 
 var _ artifacttypes.View = (*view)(nil)
@@ -27,6 +27,8 @@ func (v *view) URL() string               { return v.base }
 func (v *view) Setting(key string) string { return v.h.settings[v.feed.Format][key] }
 func (v *view) Now() time.Time            { return v.h.engine.Now() }
 func (v *view) Log() *slog.Logger         { return v.h.log }
+
+func (v *view) Account() artifacttypes.Account { return v.h.accounts(v.feed, v.server) }
 
 func (v *view) Stage(ctx context.Context, body io.Reader, also ...hash.Hash) (registry.Staged, error) {
 	return v.h.engine.Stage(ctx, v.feed, body, also...)
@@ -40,17 +42,20 @@ func (v *view) Publish(ctx context.Context, d registry.Draft) (*registry.Release
 	return v.h.engine.Publish(ctx, v.feed, d)
 }
 
-// repo is a package's repository. Where the feed is not there, no package is.
-func (v *view) repo(pkg string) (registry.Repo, error) {
+// repo is a package's repository. Where the feed is not there, no package is,
+// which who may not read it does not learn.
+func (v *view) repo(ctx context.Context, pkg string) (registry.Repo, error) {
 	r, err := v.h.engine.PackageRepo(v.feed, pkg)
 	if err == nil && v.feed.ID == 0 {
-		err = registry.E("feed", registry.NameUnknown, nil, "there is no package %s in %s", pkg, v.feed.Name())
+		if err = v.Account().Allow(ctx, registry.Read, pkg); err == nil {
+			err = registry.E("feed", registry.NameUnknown, nil, "there is no package %s in %s", pkg, v.feed.Name())
+		}
 	}
 	return r, err
 }
 
-func (v *view) place(pkg, version string) (registry.Repo, registry.Tag, error) {
-	r, err := v.repo(pkg)
+func (v *view) place(ctx context.Context, pkg, version string) (registry.Repo, registry.Tag, error) {
+	r, err := v.repo(ctx, pkg)
 	if err != nil {
 		return "", "", err
 	}
@@ -62,7 +67,7 @@ func (v *view) place(pkg, version string) (registry.Repo, registry.Tag, error) {
 }
 
 func (v *view) Change(ctx context.Context, pkg string, ops ...registry.Op) error {
-	r, err := v.repo(pkg)
+	r, err := v.h.engine.PackageRepo(v.feed, pkg)
 	if err != nil {
 		return err
 	}
@@ -70,7 +75,7 @@ func (v *view) Change(ctx context.Context, pkg string, ops ...registry.Op) error
 }
 
 func (v *view) Attach(ctx context.Context, pkg, version string, ref registry.Referrer) error {
-	r, t, err := v.place(pkg, version)
+	r, t, err := v.place(ctx, pkg, version)
 	if err != nil {
 		return err
 	}
@@ -78,7 +83,7 @@ func (v *view) Attach(ctx context.Context, pkg, version string, ref registry.Ref
 }
 
 func (v *view) Package(ctx context.Context, pkg string) (*registry.Package, error) {
-	r, err := v.repo(pkg)
+	r, err := v.repo(ctx, pkg)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +91,7 @@ func (v *view) Package(ctx context.Context, pkg string) (*registry.Package, erro
 }
 
 func (v *view) Release(ctx context.Context, pkg, version string) (*registry.Release, error) {
-	r, t, err := v.place(pkg, version)
+	r, t, err := v.place(ctx, pkg, version)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +99,7 @@ func (v *view) Release(ctx context.Context, pkg, version string) (*registry.Rele
 }
 
 func (v *view) Versions(ctx context.Context, pkg string) ([]registry.Version, error) {
-	r, err := v.repo(pkg)
+	r, err := v.repo(ctx, pkg)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +115,7 @@ func (v *view) Search(ctx context.Context, text string, offset, limit int) ([]*r
 }
 
 func (v *view) Referrers(ctx context.Context, pkg, version, artifactType string) ([]registry.Manifest, error) {
-	r, t, err := v.place(pkg, version)
+	r, t, err := v.place(ctx, pkg, version)
 	if err != nil {
 		return nil, err
 	}

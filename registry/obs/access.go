@@ -16,6 +16,7 @@ type Request struct {
 	URI       string // as sent
 	Kind      string // route kind
 	Repo      string // "" if the request named none
+	Principal string // "" where nobody is asked who they are
 	Status    int
 	BytesIn   int64 // of the request's body, as far as it was read
 	BytesOut  int64 // of the answer's body
@@ -50,6 +51,9 @@ func (a *Access) Log(r *Request) {
 		l.text("kind", r.Kind)
 		if r.Repo != "" {
 			l.text("repo", r.Repo)
+		}
+		if r.Principal != "" {
+			l.text("principal", r.Principal)
 		}
 		l.number("status", int64(r.Status))
 		l.millis("duration_ms", r.Duration)

@@ -9,7 +9,7 @@ import (
 )
 
 // NewLogger returns a logger to w, in format "text" or "json". Each line made
-// while a request is served carries its request_id.
+// while a request is served carries its request_id and who asked.
 func NewLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	var h slog.Handler = slog.NewTextHandler(w, o)
@@ -22,8 +22,12 @@ func NewLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 type handler struct{ slog.Handler }
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
-	if id := registry.RequestID(ctx); id != "" {
-		r.AddAttrs(slog.String("request_id", id))
+	c := registry.CallerOf(ctx)
+	if c.RequestID != "" {
+		r.AddAttrs(slog.String("request_id", c.RequestID))
+	}
+	if c.Principal != "" && c.Principal != registry.Anonymous {
+		r.AddAttrs(slog.String("principal", c.Principal))
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -71,7 +71,7 @@ func TestOutputKeepsOrderAndFlushesWithinASecond(t *testing.T) {
 		out := obs.NewOutput(&b)
 		access, log := obs.NewAccess(out, "text"), obs.NewLogger(out, slog.LevelInfo, "text")
 		access.Log(&sample)
-		log.InfoContext(registry.WithRequestID(t.Context(), "abc"), "second")
+		log.InfoContext(registry.WithCaller(t.Context(), &registry.Caller{RequestID: "abc"}), "second")
 		lines := strings.Split(b.String(), "\n")
 		if len(lines) != 3 || !strings.Contains(lines[0], "msg=request") || !strings.Contains(lines[1], "msg=second request_id=abc") {
 			t.Errorf("got %q", lines)

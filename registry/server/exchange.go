@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/auth"
 	"github.com/packhouse/packhouse/registry/obs"
 )
 
@@ -54,6 +55,9 @@ var (
 	buffers   = sync.Pool{New: func() any { b := make([]byte, writePiece); return &b }}
 )
 
+// basicChallenge is how clients log in to whatever has no way of its own.
+var basicChallenge = []string{auth.Challenge("Basic", "packhouse", "", "", "")}
+
 // begin prepares x for one exchange.
 func (x *exchange) begin(w http.ResponseWriter, r *http.Request, idle time.Duration, now time.Time) {
 	*x = exchange{ResponseWriter: w, idle: idle, answerIn: idle, encoded: r.TLS != nil}
@@ -91,6 +95,9 @@ func (x *exchange) WriteHeader(status int) {
 	}
 	if x.request.Status == 0 && status >= http.StatusOK {
 		x.request.Status = status
+	}
+	if h := x.Header(); status == http.StatusUnauthorized && h["Www-Authenticate"] == nil {
+		h["Www-Authenticate"] = basicChallenge // RFC 9110, section 15.5.2: each 401 says how
 	}
 	if !x.speak(status) {
 		x.ResponseWriter.WriteHeader(status)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,7 +23,8 @@ type handler struct {
 	cfg     config.Config
 	api     *distspec.Handler
 	gate    registry.Gate
-	guard   openGuard
+	entry   entrance
+	mounts  []Mount // the first that matches serves
 	proxies proxies
 	log     *slog.Logger
 	access  *obs.Access // nil for no access log
@@ -41,7 +43,6 @@ type routes struct {
 	invalid *obs.Route   // below /v2, but nothing the API knows
 	probe   *obs.Route
 	page    *obs.Route
-	api     *obs.Route
 	unknown *obs.Route
 	feeds   map[string]map[string]*obs.Route // by format and route
 }
@@ -53,7 +54,6 @@ func newRoutes(m *obs.Metrics, feeds *feed.Handler) routes {
 		invalid: m.Route(format, "invalid", obs.None, ""),
 		probe:   m.Route("", "probe", obs.None, ""),
 		page:    m.Route("", "page", obs.None, ""),
-		api:     m.Route("", "api", obs.None, ""),
 		feeds:   map[string]map[string]*obs.Route{},
 		unknown: m.Route("", "unknown", obs.None, ""),
 	}
@@ -103,14 +103,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Header()["X-Request-Id"] = []string{id}
 	x.route = h.routes.unknown
 	x.request.Start, x.request.ID, x.request.Client = now, id, client
-	x.request.Method, x.request.URI, x.request.UserAgent = r.Method, r.RequestURI, r.UserAgent()
+	x.request.Method, x.request.URI, x.request.UserAgent = r.Method, maskedURI(r.RequestURI), r.UserAgent()
 	x.request.Kind = "unknown"
-	r = r.WithContext(registry.WithRequestID(r.Context(), id))
+	caller := &registry.Caller{Address: client, Client: r.UserAgent(), RequestID: id}
+	r = r.WithContext(registry.WithCaller(r.Context(), caller))
 	defer h.end(x, r)
-	h.serve(x, r, proxied)
+	h.serve(x, r, caller, proxied)
 }
 
-func (h *handler) serve(x *exchange, r *http.Request, proxied bool) {
+func (h *handler) serve(x *exchange, r *http.Request, c *registry.Caller, proxied bool) {
 	if len(r.RequestURI) > int(h.cfg.Limits.URL) {
 		http.Error(x, "the URL is longer than "+h.cfg.Limits.URL.String()+": shorten it", http.StatusRequestURITooLong)
 		return
@@ -118,29 +119,33 @@ func (h *handler) serve(x *exchange, r *http.Request, proxied bool) {
 	// Routes are chosen on the escaped path: what a client escapes stays
 	// escaped, so "/%76%32/" is not "/v2/".
 	path := r.URL.EscapedPath()
-	if path == "/v2" || len(path) >= 4 && path[:4] == "/v2/" {
-		h.serveOCI(x, r)
-		return
-	}
 	if probe := h.probes.at(path); probe != nil {
 		x.route, x.request.Kind = h.routes.probe, "probe"
 		probe(x, r)
 		return
 	}
-	if err := h.guard.check(r); err != nil {
-		http.Error(x, registry.Public(err).Message, http.StatusForbidden)
+	m := h.mounted(path)
+	refused := h.entry.admit(r, c, m != nil && m.Checks)
+	if !isOpen(c) { // else everybody is the same nobody
+		x.request.Principal = c.Principal
+	}
+	if path == "/v2" || len(path) >= 4 && path[:4] == "/v2/" {
+		h.serveOCI(x, r, c, refused, proxied)
+		return
+	}
+	if m != nil {
+		h.serveMount(x, r, c, m, refused, proxied)
 		return
 	}
 	if h.feeds != nil {
-		if path == ociNamePath {
-			x.route, x.request.Kind = h.routes.api, "api"
-			h.ociName(x, r, h.baseURL(r, proxied))
-			return
-		}
 		if t, ok := h.feeds.Find(r); ok {
-			h.serveFeed(x, r, t, proxied)
+			h.serveFeed(x, r, c, t, refused, proxied)
 			return
 		}
+	}
+	if refused != nil {
+		refuse(x, r, refused)
+		return
 	}
 	if path == "/" {
 		x.route, x.request.Kind = h.routes.page, "page"
@@ -151,16 +156,25 @@ func (h *handler) serve(x *exchange, r *http.Request, proxied bool) {
 }
 
 // serveFeed serves a package format's own protocol.
-func (h *handler) serveFeed(x *exchange, r *http.Request, t feed.Target, proxied bool) {
+func (h *handler) serveFeed(x *exchange, r *http.Request, c *registry.Caller, t feed.Target, refused error, proxied bool) {
 	x.route, x.request.Kind, x.request.Repo = h.routes.feeds[t.Format()][t.Route()], t.Format()+"_"+t.Route(), t.Feed().Name()
-	if err := h.gate(r.Context(), t.Verb(), registry.Repo(t.Feed().Name())); err != nil {
-		t.WriteError(x, r, err)
-		return
+	c.Route = x.request.Kind
+	err := refused
+	if t.Verb() == registry.Enter && errors.Is(err, registry.Unauthorized) {
+		err = nil // who shows a credential that is not valid any more may get another
 	}
-	t.Serve(x, r, h.baseURL(r, proxied))
+	if err == nil {
+		err = h.gate.Some(r.Context(), t.Verb(), registry.Repo(t.Feed().Name()))
+	}
+	if err == nil {
+		err = t.Serve(x, r, h.baseURL(r, proxied))
+	}
+	if err != nil {
+		t.WriteError(x, r, err)
+	}
 }
 
-func (h *handler) serveOCI(x *exchange, r *http.Request) {
+func (h *handler) serveOCI(x *exchange, r *http.Request, c *registry.Caller, refused error, proxied bool) {
 	q, err := distspec.Parse(r.Method, r.URL)
 	if err != nil {
 		x.route, x.request.Kind = h.routes.invalid, "invalid"
@@ -170,13 +184,15 @@ func (h *handler) serveOCI(x *exchange, r *http.Request) {
 			x.route = h.routes.whole
 		}
 	}
+	c.Route = x.request.Kind
 	// Who may ask at all comes before what was asked.
-	if refused := h.guard.check(r); refused != nil {
+	if refused != nil {
 		err = refused
 	} else if err == nil {
-		err = h.gate(r.Context(), q.Verb, q.Repo)
+		err = h.mayOCI(r.Context(), c, q)
 	}
 	if err != nil {
+		h.challengeOCI(x, r, q, err, proxied)
 		h.api.WriteError(x, r, err)
 		return
 	}

@@ -1,14 +1,13 @@
 package server
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/config"
 )
 
-// openGuard stands in for authentication while no credentials are configured.
+// openGuard stands in for authentication while the registry is open.
 // A name that resolves to this machine (DNS rebinding) and a page of another
 // site must not turn a browser here into a client of the open registry.
 type openGuard struct {
@@ -29,6 +28,16 @@ func (g openGuard) check(r *http.Request) error {
 	return nil
 }
 
+// crossOrigin refuses changes that a browser sends for another site: it adds
+// the credentials that somebody typed here.
+func (g openGuard) crossOrigin(r *http.Request) error {
+	if g.csrf.Check(r) != nil {
+		return registry.E("server.open", registry.Denied, nil,
+			"this registry refuses changes that a browser sends for another site: use a registry client, or open the address itself")
+	}
+	return nil
+}
+
 // crossSite adds what CrossOriginProtection lets pass: reads by another
 // site's scripts and tags. Following a link is no such read.
 func crossSite(r *http.Request) bool {
@@ -37,12 +46,4 @@ func crossSite(r *http.Request) bool {
 		return false
 	}
 	return r.Header.Get("Sec-Fetch-Mode") != "navigate"
-}
-
-// openGate lets everybody do everything: what getting past openGuard means.
-func openGate(_ context.Context, v registry.Verb, _ registry.Repo) error {
-	if v == 0 {
-		return registry.E("server.openGate", registry.Denied, nil, "this operation has no verb: it cannot be permitted")
-	}
-	return nil
 }

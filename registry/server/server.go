@@ -8,13 +8,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/auth"
 	"github.com/packhouse/packhouse/registry/config"
 	"github.com/packhouse/packhouse/registry/distspec"
 	"github.com/packhouse/packhouse/registry/feed"
+	"github.com/packhouse/packhouse/registry/limit"
 	"github.com/packhouse/packhouse/registry/obs"
 )
 
@@ -23,7 +26,11 @@ type Options struct {
 	Config   config.Config // checked
 	Dir      *Dir
 	Registry registry.Registry
+	Gate     registry.Gate
+	Auth     *auth.Service               // nil for a registry that is always open
+	Limits   *limit.Limiter              // required beside Auth
 	Feeds    *feed.Handler               // nil for none
+	Mounts   []Mount                     // the rest of what clients see; the first that matches serves
 	Ready    func(context.Context) error // readiness beyond "not stopping"; may be nil
 	Admin    net.Listener                // where Operations are served; both or neither
 	Operate  http.Handler
@@ -187,12 +194,16 @@ func (s *Server) clientServer(base context.Context) *http.Server {
 	l := o.Config.Limits
 	external := func(*http.Request) string { return strings.TrimRight(o.Config.ExternalURL, "/") }
 	h := &handler{
-		cfg: o.Config, gate: openGate, guard: openGuard{anyHost: o.Config.InsecureOpen, csrf: http.NewCrossOriginProtection()},
+		cfg: o.Config, gate: o.Gate, mounts: slices.Clone(o.Mounts),
+		entry:   entrance{auth: o.Auth, limits: o.Limits, guard: openGuard{anyHost: o.Config.InsecureOpen, csrf: http.NewCrossOriginProtection()}},
 		proxies: o.Config.TrustedProxies, log: o.Log, access: o.Access, metrics: o.Metrics, probes: s.probes,
 		routes: newRoutes(o.Metrics, o.Feeds), version: o.Version, feeds: o.Feeds,
 		api: distspec.New(o.Registry, distspec.Options{MaxManifest: int64(l.Manifest), PageSize: l.Page, Log: o.Log, BaseURL: external}),
 	}
 	h.ids.seed()
+	for i := range h.mounts {
+		h.mounts[i].route = o.Metrics.Route("", h.mounts[i].Name, obs.None, "")
+	}
 	hs := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: time.Duration(l.HeaderRead),

@@ -45,7 +45,7 @@ func start(t *testing.T, change func(*Options)) *running {
 	r := &running{log: new(bytes.Buffer), done: make(chan error, 1)}
 	out := obs.NewOutput(r.log)
 	o := Options{
-		Config: c, Dir: dir, Registry: &registrytest.Memory{}, Log: obs.NewLogger(out, slog.LevelInfo, "text"),
+		Config: c, Dir: dir, Registry: &registrytest.Memory{}, Gate: registry.GateFunc(func(context.Context, registry.Verb, registry.Repo) error { return nil }), Log: obs.NewLogger(out, slog.LevelInfo, "text"),
 		Access: obs.NewAccess(out, "text"), Metrics: obs.NewMetrics(obs.Build{}), Version: "test",
 	}
 	if change != nil {

@@ -66,6 +66,15 @@ func (q queries) pairs(ctx context.Context, query string, args ...any) ([][2]int
 	return list, err
 }
 
+// OrphanManifests lists up to limit manifests that no period holds, with an id
+// above after: a process that was killed between [Tx.RemovePeriods] or
+// [Tx.PurgeRepository] and [Tx.RemoveManifest] left them.
+func (q queries) OrphanManifests(ctx context.Context, after int64, limit int) ([]int64, error) {
+	return q.ids(ctx, `SELECT id FROM manifests m WHERE id > ?
+		AND NOT EXISTS (SELECT 1 FROM memberships WHERE manifest_id = m.id) AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest_id = m.id)
+		ORDER BY id LIMIT ?`, after, limit)
+}
+
 // RemoveManifest drops a manifest that no period holds, and starts the lease
 // of the blobs that only it referenced. It reports whether it did.
 func (t *Tx) RemoveManifest(ctx context.Context, id int64) (bool, error) {

@@ -17,12 +17,14 @@
 //     but may vanish in a power cut; it can never tear the database.
 //   - After an I/O error in a commit the store refuses further changes until
 //     the process is restarted: a failed fsync is final.
+//   - A durable change says in the audit what it did, in the same transaction,
+//     or is marked as housekeeping; else it fails.
 //   - A name (tag, membership) has at most one open period. Periods are
 //     closed, never edited; only the collector removes them.
 //
 // Tables:
 //
-//	namespaces         id, name
+//	namespaces         id, name, incarnation, visibility
 //	repositories       id, namespace, name, generation, deleted_at
 //	blobs              id, digest, size, state, unreferenced_since
 //	objects            blob 1..n segments: position, storage key, size
@@ -38,5 +40,10 @@
 //	states             what was said of a release or package later
 //	fragments          derived: parts of documents; file_facts: what was read in files
 //	signing_keys       the registry's own
+//	access             generation of what decides about access, one row
+//	principals         users and service accounts; groups, group_members
+//	grants             who may do what where; trusts the same for CI jobs
+//	tokens             hashes of secrets; secret_keys the server's own, sealed
+//	audit              what was done, one hash chain each; audit_heads how far each goes
 //	object_blocks      storage keys reserved but not yet known to be used
 package meta

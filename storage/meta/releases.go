@@ -267,6 +267,12 @@ func (q queries) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 	return list, err
 }
 
+// SetSigningKey stores a key's private part anew.
+func (t *Tx) SetSigningKey(ctx context.Context, k SigningKey) error {
+	_, err := t.exec(ctx, `UPDATE signing_keys SET private = ? WHERE id = ?`, k.Private, k.ID)
+	return err
+}
+
 // AddSigningKey stores a key.
 func (t *Tx) AddSigningKey(ctx context.Context, k SigningKey) error {
 	_, err := t.exec(ctx, `INSERT INTO signing_keys (id, private, public, created_at) VALUES (?, ?, ?, ?)`, k.ID, k.Private, k.Public, millis(t.now))

@@ -20,17 +20,25 @@ type Repository struct {
 	Deleted    time.Time // zero while live
 	Feed       int64     // id of its feed, 0 for none
 	Package    string    // native name, "" for a repository that is no package
+	Visibility string    // public, private; "" for as above it
+
+	NamespaceID, Incarnation int64  // its namespace's
+	Creator                  string // the principal that made it
 }
 
 // Namespace is one namespace. Name "" is the root.
 type Namespace struct {
+	ID           int64
 	Name         string
-	Repositories int // live ones
+	Incarnation  int64  // counts how often the name was used anew
+	Visibility   string // public, private; "" for as above it
+	FirstPush    string // "" for who may create; admin for administrators alone
+	Repositories int    // live ones
 	Created      time.Time
 	Deleted      time.Time // zero while live
 }
 
-const selectRepository = `SELECT r.id, r.name, n.name, r.generation, r.created_at, r.deleted_at, r.feed_id, r.package
+const selectRepository = `SELECT r.id, r.name, n.name, r.generation, r.created_at, r.deleted_at, r.feed_id, r.package, r.visibility, n.id, n.incarnation, r.created_by
 	FROM repositories r JOIN namespaces n ON n.id = r.namespace_id `
 
 func scanRepository(scan func(...any) error) (Repository, error) {
@@ -38,7 +46,7 @@ func scanRepository(scan func(...any) error) (Repository, error) {
 	var created int64
 	var deleted, feed sql.NullInt64
 	var pkg sql.NullString
-	if err := scan(&r.ID, &r.Name, &r.Namespace, &r.Generation, &created, &deleted, &feed, &pkg); err != nil {
+	if err := scan(&r.ID, &r.Name, &r.Namespace, &r.Generation, &created, &deleted, &feed, &pkg, &r.Visibility, &r.NamespaceID, &r.Incarnation, &r.Creator); err != nil {
 		return Repository{}, err
 	}
 	r.Feed, r.Package = feed.Int64, pkg.String
@@ -119,8 +127,8 @@ func (t *Tx) EnsureRepository(ctx context.Context, name registry.Repo) (Reposito
 	if err != nil {
 		return Repository{}, err
 	}
-	_, err = t.exec(ctx, `INSERT INTO repositories (namespace_id, name, created_at) VALUES (?, ?, ?)`,
-		namespace, string(name), millis(t.now))
+	_, err = t.exec(ctx, `INSERT INTO repositories (namespace_id, name, created_by, created_at) VALUES (?, ?, ?, ?)`,
+		namespace, string(name), registry.CallerOf(ctx).Principal, millis(t.now))
 	if err != nil {
 		return Repository{}, err
 	}
@@ -128,33 +136,50 @@ func (t *Tx) EnsureRepository(ctx context.Context, name registry.Repo) (Reposito
 }
 
 func (t *Tx) namespaceFor(ctx context.Context, repo string) (int64, error) {
-	first, _, nested := strings.Cut(repo, "/")
-	if !nested {
-		return t.ensureNamespace(ctx, "")
+	id, err := t.liveNamespace(ctx, repo)
+	if err != nil || id != 0 {
+		return id, err
 	}
-	for prefix := repo; ; {
-		i := strings.LastIndexByte(prefix, '/')
-		if i < 0 {
-			return t.ensureNamespace(ctx, first)
-		}
-		prefix = prefix[:i]
+	top, _, nested := strings.Cut(repo, "/")
+	if !nested {
+		top = ""
+	}
+	return t.ensureNamespace(ctx, top)
+}
+
+// liveNamespace finds the longest live namespace that is above a repository's
+// name, or, for one segment, the root; 0 for none.
+func (q queries) liveNamespace(ctx context.Context, repo string) (int64, error) {
+	for i := strings.LastIndexByte(repo, '/'); ; {
 		var id int64
-		err := t.one(ctx, `SELECT id FROM namespaces WHERE name = ? AND deleted_at IS NULL`, []any{prefix}, &id)
+		err := q.one(ctx, `SELECT id FROM namespaces WHERE name = ? AND deleted_at IS NULL`, []any{repo[:max(i, 0)]}, &id)
 		if !errors.Is(err, ErrNotFound) {
 			return id, err
+		}
+		if i >= 0 {
+			i = strings.LastIndexByte(repo[:i], '/')
+		}
+		if i < 0 {
+			return 0, nil
 		}
 	}
 }
 
+// ensureNamespace finds a live namespace or makes it. A name that is used
+// again after its deletion is another namespace: see [Tx.reincarnate].
 func (t *Tx) ensureNamespace(ctx context.Context, name string) (int64, error) {
-	_, err := t.exec(ctx, `INSERT INTO namespaces (name, created_at) VALUES (?, ?)
-		ON CONFLICT (name) DO UPDATE SET deleted_at = NULL WHERE deleted_at IS NOT NULL`, name, millis(t.now))
-	if err != nil {
+	if _, err := t.exec(ctx, `INSERT INTO namespaces (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, millis(t.now)); err != nil {
 		return 0, err
 	}
 	var id int64
-	err = t.one(ctx, `SELECT id FROM namespaces WHERE name = ?`, []any{name}, &id)
-	return id, err
+	var deleted bool
+	if err := t.one(ctx, `SELECT id, deleted_at IS NOT NULL FROM namespaces WHERE name = ?`, []any{name}, &id, &deleted); err != nil {
+		return 0, err
+	}
+	if deleted {
+		return id, t.reincarnate(ctx, id)
+	}
+	return id, nil
 }
 
 // NextGeneration counts one change of a repository. It is the last statement
@@ -167,29 +192,37 @@ func (t *Tx) NextGeneration(ctx context.Context, r Repository) error {
 // DeleteRepository moves a live repository to the trash.
 func (t *Tx) DeleteRepository(ctx context.Context, r Repository) error {
 	_, err := t.exec(ctx, `UPDATE repositories SET deleted_at = ?, generation = generation + 1 WHERE id = ?`, millis(t.now), r.ID)
-	return err
-}
-
-// RestoreRepository takes a repository out of the trash. The caller has made
-// sure that its name is free.
-func (t *Tx) RestoreRepository(ctx context.Context, r Repository) error {
-	if _, err := t.ensureNamespace(ctx, r.Namespace); err != nil {
+	if err != nil || r.Visibility == "" {
 		return err
 	}
-	_, err := t.exec(ctx, `UPDATE repositories SET deleted_at = NULL, generation = generation + 1 WHERE id = ?`, r.ID)
-	return err
+	return t.TouchAccess(ctx)
 }
 
-// Namespaces lists all namespaces by name, deleted ones included.
-func (q queries) Namespaces(ctx context.Context) ([]Namespace, error) {
+// RestoreRepository takes a repository out of the trash, and its namespace as
+// it was, with what was granted in it. The caller has made sure that its name
+// is free.
+func (t *Tx) RestoreRepository(ctx context.Context, r Repository) error {
+	back, err := t.changed(ctx, `UPDATE namespaces SET deleted_at = NULL WHERE id = ? AND deleted_at IS NOT NULL`, r.NamespaceID)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `UPDATE repositories SET deleted_at = NULL, generation = generation + 1 WHERE id = ?`, r.ID)
+	if err != nil || back == 0 && r.Visibility == "" {
+		return err
+	}
+	return t.TouchAccess(ctx)
+}
+
+const selectNamespace = `SELECT n.id, n.name, n.incarnation, n.visibility, n.first_push, n.created_at, n.deleted_at,
+	(SELECT count(*) FROM repositories r WHERE r.namespace_id = n.id AND r.deleted_at IS NULL) FROM namespaces n `
+
+func (q queries) namespaces(ctx context.Context, where string, args ...any) ([]Namespace, error) {
 	var list []Namespace
-	err := q.all(ctx, `SELECT n.name, n.created_at, n.deleted_at,
-			(SELECT count(*) FROM repositories r WHERE r.namespace_id = n.id AND r.deleted_at IS NULL)
-		FROM namespaces n ORDER BY n.name`, nil, func(rows *sql.Rows) error {
+	err := q.all(ctx, selectNamespace+where, args, func(rows *sql.Rows) error {
 		var n Namespace
 		var created int64
 		var deleted sql.NullInt64
-		if err := rows.Scan(&n.Name, &created, &deleted, &n.Repositories); err != nil {
+		if err := rows.Scan(&n.ID, &n.Name, &n.Incarnation, &n.Visibility, &n.FirstPush, &created, &deleted, &n.Repositories); err != nil {
 			return err
 		}
 		n.Created, n.Deleted = time.UnixMilli(created).UTC(), fromMillis(deleted)
@@ -199,13 +232,24 @@ func (q queries) Namespaces(ctx context.Context) ([]Namespace, error) {
 	return list, err
 }
 
-// DeleteNamespace marks a namespace deleted; its repositories are the caller's affair.
+// Namespaces lists all namespaces by name, deleted ones included.
+func (q queries) Namespaces(ctx context.Context) ([]Namespace, error) {
+	return q.namespaces(ctx, `ORDER BY n.name`)
+}
+
+// Namespace finds a live namespace.
+func (q queries) Namespace(ctx context.Context, name string) (Namespace, error) {
+	return first(q.namespaces(ctx, `WHERE n.name = ? AND n.deleted_at IS NULL`, name))
+}
+
+// DeleteNamespace marks a namespace deleted, which makes what was granted in
+// it void; its repositories are the caller's affair.
 func (t *Tx) DeleteNamespace(ctx context.Context, name string) error {
-	n, err := t.changed(ctx, `UPDATE namespaces SET deleted_at = ? WHERE name = ? AND deleted_at IS NULL`, millis(t.now), name)
-	if err == nil && n == 0 {
-		return ErrNotFound
+	err := t.must(ctx, `UPDATE namespaces SET deleted_at = ? WHERE name = ? AND deleted_at IS NULL`, millis(t.now), name)
+	if err != nil {
+		return err
 	}
-	return err
+	return t.TouchAccess(ctx)
 }
 
 // Usage is what a repository holds.

@@ -135,6 +135,10 @@ type Options struct {
 	// Frees marks a change that lets space be freed (deletes, collection): on
 	// a full disk it may use the space held in reserve.
 	Frees bool
+	// Unaudited marks housekeeping that changes nothing anybody can see:
+	// sessions, keys, collection. Every other durable change must call
+	// [Tx.Record].
+	Unaudited bool
 }
 
 // Update runs change in a transaction and returns its error, or that of the
@@ -151,7 +155,8 @@ func (s *Store) Update(ctx context.Context, o Options, change func(ctx context.C
 // Tx is one change under way: it reads its own writes.
 type Tx struct {
 	queries
-	now time.Time
+	now      time.Time
+	recorded bool // something was written into the audit
 }
 
 // Now is the time of this transaction.

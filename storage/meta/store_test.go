@@ -33,7 +33,7 @@ func open(t *testing.T, dir string) *Store {
 
 func update(t *testing.T, s *Store, f func(context.Context, *Tx) error) {
 	t.Helper()
-	if err := s.Update(t.Context(), Options{Durable: true}, f); err != nil {
+	if err := s.Update(t.Context(), Options{Durable: true, Unaudited: true}, f); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,7 +46,7 @@ func TestChangesThatWaitTogetherFailAlone(t *testing.T) {
 	for i := range 200 {
 		wg.Go(func() {
 			name := registry.Repo(fmt.Sprintf("acme/r%03d", i))
-			err := s.Update(t.Context(), Options{Durable: i%2 == 0}, func(ctx context.Context, tx *Tx) error {
+			err := s.Update(t.Context(), Options{Durable: i%2 == 0, Unaudited: true}, func(ctx context.Context, tx *Tx) error {
 				if _, err := tx.EnsureRepository(ctx, name); err != nil {
 					return err
 				}
@@ -102,7 +102,7 @@ func TestOnlyDurableChangesSyncTheLog(t *testing.T) {
 	s := open(t, t.TempDir())
 	for _, durable := range []bool{true, false, false, true} {
 		var got int
-		err := s.Update(t.Context(), Options{Durable: durable}, func(ctx context.Context, tx *Tx) error {
+		err := s.Update(t.Context(), Options{Durable: durable, Unaudited: true}, func(ctx context.Context, tx *Tx) error {
 			return tx.one(ctx, `SELECT synchronous FROM pragma_synchronous`, nil, &got)
 		})
 		if err != nil {

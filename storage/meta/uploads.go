@@ -14,6 +14,7 @@ import (
 type UploadSession struct {
 	ID         string
 	Repository registry.Repo
+	Principal  string // who began it
 	Algorithm  digest.Algorithm
 	HashState  []byte // nil before the first segment
 	Segments   []Object
@@ -31,7 +32,7 @@ func (u UploadSession) Size() int64 {
 // Upload finds a session of a repository.
 func (q queries) Upload(ctx context.Context, repository registry.Repo, id string) (UploadSession, error) {
 	u := UploadSession{ID: id, Repository: repository}
-	err := q.one(ctx, `SELECT algorithm, hash_state FROM uploads WHERE id = ? AND repository = ?`, []any{id, string(repository)}, &u.Algorithm, &u.HashState)
+	err := q.one(ctx, `SELECT algorithm, hash_state, principal FROM uploads WHERE id = ? AND repository = ?`, []any{id, string(repository)}, &u.Algorithm, &u.HashState, &u.Principal)
 	if err != nil {
 		return UploadSession{}, err
 	}
@@ -52,8 +53,8 @@ func (q queries) objects(ctx context.Context, query string, args ...any) ([]Obje
 
 // AddUpload opens a session.
 func (t *Tx) AddUpload(ctx context.Context, u UploadSession) error {
-	_, err := t.exec(ctx, `INSERT INTO uploads (id, repository, algorithm, updated_at) VALUES (?, ?, ?, ?)`,
-		u.ID, string(u.Repository), u.Algorithm.String(), millis(t.now))
+	_, err := t.exec(ctx, `INSERT INTO uploads (id, repository, principal, algorithm, updated_at) VALUES (?, ?, ?, ?, ?)`,
+		u.ID, string(u.Repository), u.Principal, u.Algorithm.String(), millis(t.now))
 	return err
 }
 

@@ -192,7 +192,10 @@ func (w *writer) savepoint(ctx context.Context, p *pending) (result, fatal error
 	if err := w.sql(ctx, "SAVEPOINT change"); err != nil {
 		return nil, translate(err)
 	}
-	result = p.change(ctx, &Tx{queries: w.tx, now: w.now()})
+	tx := &Tx{queries: w.tx, now: w.now()}
+	if result = p.change(context.WithoutCancel(p.ctx), tx); result == nil { //nolint:contextcheck // the change is its caller's
+		result = p.audited(tx)
+	}
 	if errors.Is(result, ErrNoSpace) || isIOError(result) {
 		return nil, result // SQLite may have rolled back everything by itself
 	}
@@ -202,6 +205,19 @@ func (w *writer) savepoint(ctx context.Context, p *pending) (result, fatal error
 		}
 	}
 	return result, translate(w.sql(ctx, "RELEASE change"))
+}
+
+// audited finds programmers' errors: each change says what it did, and what
+// was said must not vanish in a power cut, or the audit would look tampered
+// with.
+func (p *pending) audited(tx *Tx) error {
+	switch {
+	case tx.recorded && !p.Durable:
+		return errors.New("audit: a change that is recorded must be Durable")
+	case !tx.recorded && p.Durable && !p.Unaudited:
+		return errors.New("audit: a durable change recorded nothing: call Tx.Record in it, or mark it Unaudited if nobody can see what it changes")
+	}
+	return nil
 }
 
 // rollback ends a transaction that SQLite has not ended by itself.
@@ -245,6 +261,11 @@ func translate(err error) error {
 		return ErrNotFound
 	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		if e.Code() == sqlite3.SQLITE_CONSTRAINT_TRIGGER {
+			if q := quotaError(e.Error()); q != nil {
+				return q
+			}
+		}
 		switch e.Code() & 0xff { // the primary result code
 		case sqlite3.SQLITE_FULL:
 			return fmt.Errorf("%w: %w", ErrNoSpace, err)

@@ -1,0 +1,146 @@
+package typetest
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/packhouse/packhouse/registry"
+)
+
+// The people of the tests of access. What visitors may do is elsewhere in the
+// feed, so that only the decision about the package itself refuses them.
+const (
+	owner    = "owner"
+	reader   = "reader"
+	visitor  = "visitor"
+	password = "open sesame"
+)
+
+// access opens a place where the owner may do all, the reader read s's package
+// and the visitor neither.
+func (s Suite) access(t *testing.T) *Place {
+	t.Helper()
+	p := OpenTo(t, s.Format, nil)
+	repo, _ := p.locate(s.First)
+	elsewhere := registry.Repo(p.feed() + "/elsewhere")
+	visits := []registry.Verb{registry.Read, registry.List, registry.Create, registry.Withdraw}
+	p.people.Known = map[string]Person{
+		owner:   {password, Rights{"": registry.Grantable()}},
+		reader:  {password, Rights{repo: {registry.Read, registry.List}, elsewhere: visits}},
+		visitor: {password, Rights{elsewhere: visits}},
+	}
+	return p
+}
+
+// refusals: who may not publish is told so, before the upload is read where the
+// request says what it is of.
+func (s Suite) refusals(t *testing.T) {
+	t.Helper()
+	p := s.access(t)
+	for _, test := range []struct {
+		who    string
+		status int
+	}{{"", http.StatusUnauthorized}, {reader, http.StatusForbidden}, {visitor, http.StatusForbidden}} {
+		as := p.As(test.who)
+		requests, err := s.First.Publish(p.Base())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, sent := requests[0], new(counter)
+		sent.ReadCloser, r.Body = r.Body, sent
+		r.Header.Set("Expect", "100-continue")
+		res := as.Do(r.WithContext(t.Context()))
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != test.status || strings.TrimSpace(string(body)) == "" {
+			t.Errorf("%q publishes: %s %q, want %d and a sentence", test.who, res.Status, body, test.status)
+		}
+		if asked := res.Header.Get("WWW-Authenticate") != ""; asked != (test.status == http.StatusUnauthorized) {
+			t.Errorf("%q publishes: challenge %q with %s", test.who, res.Header.Get("WWW-Authenticate"), res.Status)
+		}
+		if sent.n > 0 && (!s.Late || test.who == "") {
+			t.Errorf("%q publishes: %d bytes were read before it was refused", test.who, sent.n)
+		}
+	}
+	p.As(owner).mustPublish(s.First)
+	p.As(owner).wantFiles(s.First)
+	p.As(reader).wantFiles(s.First)
+	for _, path := range slices.Sorted(maps.Values(s.First.Paths)) {
+		res, body := p.Get(http.MethodGet, path, nil)
+		if res.StatusCode != http.StatusUnauthorized || res.Header.Get("WWW-Authenticate") == "" || len(body) == 0 {
+			t.Errorf("nobody gets %s: %s %q, want 401, a challenge and a sentence", path, res.Status, body)
+		}
+	}
+}
+
+// counter counts the bytes of a body that are sent.
+type counter struct {
+	io.ReadCloser
+	n int
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n += n
+	return n, err
+}
+
+// patient waits until the server asks for a body.
+var patient = &http.Client{
+	CheckRedirect: client.CheckRedirect,
+	Transport:     &http.Transport{ExpectContinueTimeout: time.Minute, DisableKeepAlives: true},
+}
+
+// hidden: to who may not read it, a package looks as one that is not there.
+func (s Suite) hidden(t *testing.T) {
+	t.Helper()
+	p := s.access(t)
+	paths := slices.Concat(slices.Sorted(maps.Values(s.First.Paths)), s.Documents)
+	ask := func() map[string]string {
+		all := map[string]string{}
+		for _, path := range paths {
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				res, body := p.As(visitor).Get(method, path, s.Header.Clone())
+				res.Header.Del("Date")
+				var header strings.Builder
+				_ = res.Header.Write(&header) // a Builder takes all
+				all[method+" "+path] = res.Status + "\n" + header.String() + "\n" + string(body)
+			}
+		}
+		requests, err := s.First.Publish(p.Base())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range requests {
+			res := p.As(visitor).Do(r.WithContext(t.Context()))
+			body, err := io.ReadAll(res.Body)
+			if err != nil || i == 0 && res.StatusCode != http.StatusForbidden {
+				t.Errorf("%s %s: %s %s, %v, want 403", r.Method, r.URL, res.Status, body, err)
+			}
+			all[fmt.Sprint("upload ", i)] = res.Status + "\n" + string(body)
+		}
+		return all
+	}
+	before := ask()
+	p.As(owner).mustPublish(s.First)
+	if diff := cmp.Diff(before, ask()); diff != "" {
+		t.Errorf("a package that may not be read looks unlike one that is not there:\n%s", diff)
+	}
+	for request, answer := range before {
+		for _, f := range s.First.Files {
+			if strings.Contains(answer, f.Name) && !strings.Contains(request, f.Name) {
+				t.Errorf("%s names %s:\n%s", request, f.Name, answer)
+			}
+		}
+	}
+}

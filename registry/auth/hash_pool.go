@@ -1,0 +1,43 @@
+package auth
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/packhouse/packhouse/registry"
+)
+
+// hashPool runs what is dear on purpose: a few at a time, a few more waiting,
+// and no more than that, so that a storm of log-ins takes neither the memory
+// nor the processors from those who are logged in.
+type hashPool struct {
+	admitted chan struct{} // running and waiting
+	running  chan struct{}
+	ran      atomic.Int64
+}
+
+func newHashPool() *hashPool {
+	n := runtime.GOMAXPROCS(0)
+	return &hashPool{admitted: make(chan struct{}, n+2*n), running: make(chan struct{}, n)}
+}
+
+// run calls f when it is its turn. It returns TOOMANYREQUESTS if too many are
+// waiting, or ctx's error; then f was not called.
+func (p *hashPool) run(ctx context.Context, f func()) error {
+	select {
+	case p.admitted <- struct{}{}:
+	default:
+		return registry.E("auth.hashPool", registry.TooManyRequests, nil, "too many log-ins by password at once: try again in a few seconds, or use a token")
+	}
+	defer func() { <-p.admitted }()
+	select {
+	case p.running <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.running }()
+	p.ran.Add(1)
+	f()
+	return nil
+}
