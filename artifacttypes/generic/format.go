@@ -175,6 +175,9 @@ func upload(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error 
 
 // withdraw takes a version away: one of its files alone, only if it has no other.
 func withdraw(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error {
+	if err := v.Account().Allow(r.Context(), registry.Withdraw, r.PathValue("name")); err != nil {
+		return err
+	}
 	if r.PathValue("file") != "" {
 		rel, f, err := artifacttypes.FindFile(r.Context(), v, r.PathValue("name"), r.PathValue("version"), r.PathValue("file"))
 		if err != nil {

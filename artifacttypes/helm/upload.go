@@ -94,6 +94,9 @@ func (u *upload) publish(r *http.Request, v artifacttypes.View) error {
 	if err != nil {
 		return err
 	}
+	if err := v.Account().Allow(r.Context(), registry.Create, d.Package); err != nil {
+		return err
+	}
 	rel, err := v.Release(r.Context(), d.Package, d.Version)
 	if err != nil && !errors.Is(err, registry.NameUnknown) && !errors.Is(err, registry.ManifestUnknown) {
 		return err

@@ -27,7 +27,11 @@ func remove(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error 
 		return refuseDelete("%s is computed from what is stored", p.file)
 	case isSide(p.suffix) || isSnapshot(c.Version):
 		return refuseDelete("a version does not lose single files: DELETE its directory, %s/", strings.Join(p.dir, "/"))
-	default:
+	}
+	if err := v.Account().Allow(r.Context(), registry.Withdraw, c.pkg()); err != nil {
+		return err
+	}
+	if p.file != "" {
 		if _, err := find(r.Context(), v, p); err != nil {
 			return err
 		}

@@ -55,6 +55,9 @@ func known(r *http.Request, v artifacttypes.View) (string, error) {
 
 // setAccess answers `npm access set status`, and mfa, which is not asked here.
 func setAccess(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error {
+	if err := allowed(r, v, registry.Create); err != nil {
+		return err
+	}
 	name, err := known(r, v)
 	if err != nil {
 		return err

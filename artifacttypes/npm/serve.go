@@ -29,6 +29,16 @@ func packageName(r *http.Request) (string, error) {
 	return name, parseName(name)
 }
 
+// allowed decides whether the caller may do verb to the package that the URL
+// names, whether there is one or not.
+func allowed(r *http.Request, v artifacttypes.View, verb registry.Verb) error {
+	name, err := packageName(r)
+	if err != nil {
+		return notFound(err)
+	}
+	return v.Account().Allow(r.Context(), verb, name)
+}
+
 // cutVersion cuts "name@version".
 func cutVersion(spec string) (name, version string, ok bool) {
 	at := strings.LastIndexByte(spec, '@')

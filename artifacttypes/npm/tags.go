@@ -88,6 +88,9 @@ func dropTag(w http.ResponseWriter, r *http.Request, v artifacttypes.View) error
 	if err != nil {
 		return notFound(err)
 	}
+	if err := v.Account().Allow(r.Context(), registry.Label, name); err != nil {
+		return err
+	}
 	tag := r.PathValue("tag")
 	if tag == "latest" {
 		return artifacttypes.Invalid("the dist-tag latest cannot be removed: point it to another version")

@@ -102,6 +102,9 @@ func removePackage(w http.ResponseWriter, r *http.Request, v artifacttypes.View)
 	if err != nil {
 		return notFound(err)
 	}
+	if err := v.Account().Allow(r.Context(), registry.Withdraw, name); err != nil {
+		return err
+	}
 	if _, err := unpublish(r.Context(), v, name, r.PathValue("rev"), func(string) bool { return true }); err != nil {
 		return err
 	}
@@ -114,6 +117,9 @@ func removeTarball(w http.ResponseWriter, r *http.Request, v artifacttypes.View)
 	name, err := packageName(r)
 	if err != nil {
 		return notFound(err)
+	}
+	if err := v.Account().Allow(r.Context(), registry.Withdraw, name); err != nil {
+		return err
 	}
 	version, ok := versionOf(name, r.PathValue("file"))
 	if !ok {

@@ -17,7 +17,6 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -159,44 +158,65 @@ func attested(t *testing.T, file string, content []byte) string {
 		b64(certificate), b64([]byte(statement)), b64(signature))
 }
 
+// about is what packages say of themselves.
+func about(ns string) string {
+	if ns == "priv" {
+		return "all " + secretly
+	}
+	return "all about it"
+}
+
+// neighbours publishes what neighbour has, which makes the feeds.
+func (w *world) neighbours(t *testing.T) {
+	t.Helper()
+	for _, ns := range []string{"pub", "priv"} {
+		for format := range w.backend.Feeds.Routes() {
+			w.must(t, native(t, format, ns, "neighbour", "another's"))
+		}
+	}
+}
+
 // content publishes what the table's targets are.
 func (w *world) content(t *testing.T) {
 	t.Helper()
 	for _, ns := range []string{"pub", "priv"} {
-		about := "all about it"
-		if ns == "priv" {
-			about = "all " + secretly
-		}
-		for name := range w.backend.Feeds.Routes() {
-			w.must(t, native(t, name, ns, "app", about))
-			w.must(t, native(t, name, ns, "neighbour", "another's"))
+		for format := range w.backend.Feeds.Routes() {
+			w.must(t, native(t, format, ns, "app", about(ns)))
 			if ns == "priv" {
-				w.must(t, native(t, name, ns, secretly, about))
+				w.must(t, native(t, format, ns, secretly, about(ns)))
 			}
 		}
-		w.must(t, native(t, "npm", ns, "@acme/app", about))
-		w.pushImage(t, ns+"/app", "latest", "an image")
+		w.must(t, native(t, "npm", ns, "@acme/app", about(ns)))
+		w.pushImage(t, ns+"/app", "latest", imageText)
 	}
-	w.secret = w.pushBlob(t, "priv/"+secretly, secretly+" content")
+	w.pushImage(t, "priv/"+secretly, secretly, secretly+" layer")
 	w.must(t, ask{method: http.MethodPost, path: "/-/api/v1/groups", header: jsonBody, body: `{"group":"team"}`})
 	w.must(t, ask{method: http.MethodPost, path: "/-/api/v1/services", header: jsonBody, body: `{"service":"robot"}`})
 }
 
 var jsonBody = http.Header{"Content-Type": {"application/json"}}
 
-func (w *world) pushBlob(t *testing.T, repo, content string) registry.Digest {
+func (w *world) pushBlob(t *testing.T, repo, content string) {
 	t.Helper()
-	d := digest.FromString(content)
-	w.must(t, ask{method: http.MethodPost, path: "/v2/" + repo + "/blobs/uploads/?digest=" + d.String(), body: content})
-	return d
+	w.must(t, ask{method: http.MethodPost, path: "/v2/" + repo + "/blobs/uploads/?digest=" + layerOf(content).String(), body: content})
 }
 
-// pushImage pushes a manifest with one layer; all of one content are the same.
+// imageText is what the images called app hold.
+const imageText = "an image"
+
+const imageType = "application/vnd.oci.image.manifest.v1+json"
+
+func layerOf(content string) registry.Digest { return digest.FromString(content) }
+
+// imageOf is the manifest of an image with one layer.
+func imageOf(content string) string {
+	return fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":%q,"size":%d}]}`,
+		imageType, layerOf("{}"), layerOf(content), len(content))
+}
+
 func (w *world) pushImage(t *testing.T, repo, tag, content string) {
 	t.Helper()
-	w.blob = w.pushBlob(t, repo, content)
-	config := w.pushBlob(t, repo, "{}")
-	m := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":%q,"size":%d}]}`, config, w.blob, len(content))
-	w.image = digest.FromString(m)
-	w.must(t, ask{method: http.MethodPut, path: path.Join("/v2", repo, "manifests", tag), body: m, header: http.Header{"Content-Type": {"application/vnd.oci.image.manifest.v1+json"}}})
+	w.pushBlob(t, repo, content)
+	w.pushBlob(t, repo, "{}")
+	w.must(t, ask{method: http.MethodPut, path: "/v2/" + repo + "/manifests/" + tag, body: imageOf(content), header: http.Header{"Content-Type": {imageType}}})
 }

@@ -157,7 +157,10 @@ func refusal(cell string) bool { return cell != "ok" && cell != "no" }
 func (r route) request(t *testing.T, w *world, method string, at target, who string) ask {
 	t.Helper()
 	vars := func(name string) string { return w.variable(t, name, at, who) }
-	q := ask{method: method, header: r.header.Clone()}
+	q := ask{method: method, header: http.Header{}}
+	for name := range r.header {
+		q.header.Set(name, os.Expand(r.header.Get(name), vars))
+	}
 	for _, name := range []string{"ns", "pkg", "repo"} {
 		if r.values[name] == "" && strings.Contains(r.pattern, "{"+name+"}") {
 			q.path = strings.ReplaceAll(r.pattern, "{"+name+"}", vars(name))
@@ -178,11 +181,7 @@ func (r route) request(t *testing.T, w *world, method string, at target, who str
 		case "query":
 			q.path += "?" + value
 		case "publish":
-			about := "all about it"
-			if at.ns == "priv" {
-				about = "all " + secretly
-			}
-			p := native(t, value, at.ns, at.pkg, about)
+			p := native(t, value, at.ns, at.pkg, about(at.ns))
 			q.body = p.body
 			for name, values := range p.header {
 				q.header[name] = values

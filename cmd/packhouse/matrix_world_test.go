@@ -8,8 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/packhouse/packhouse/artifacttypes/all"
 	"github.com/packhouse/packhouse/registry"
@@ -37,7 +40,7 @@ type world struct {
 	ids     map[string]string // public ids of the same
 	blob    registry.Digest   // of the images, and others
 	image   registry.Digest
-	secret  registry.Digest // a blob of priv alone
+	asked   int // addresses
 }
 
 // anonymous is nobody's name in the tables.
@@ -54,17 +57,21 @@ func ownerOf(who string) string {
 	return who
 }
 
-func newWorld(t *testing.T) *world {
+// emptyWorld has strangers alone.
+func emptyWorld(t *testing.T) *world {
 	t.Helper()
 	c := config.Default()
 	c.Addr, c.MetricsAddr, c.Data, c.Auth = "127.0.0.1:0", "", t.TempDir(), config.AuthOn
 	c.Rates, c.Log.Access = config.Rates{}, false // what a test asks is no attack
+	c.OIDC.Audience = "packhouse.example"
+	c.TrustedProxies = []config.Network{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}} // for X-Forwarded-For
 	log := slog.New(slog.DiscardHandler)
 	b, err := server.Open(t.Context(), c, all.Formats(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{backend: b, tokens: map[string]string{}, ids: map[string]string{}}
+	w.blob, w.image = layerOf(imageText), digest.FromString(imageOf(imageText))
 	t.Cleanup(func() {
 		if err := w.close(); err != nil {
 			t.Error(err)
@@ -88,7 +95,16 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
+	w.strangers(t)
+	return w
+}
+
+// newWorld is a registry with everybody and everything.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := emptyWorld(t)
 	w.people(t)
+	w.neighbours(t)
 	w.content(t)
 	return w
 }
@@ -109,52 +125,64 @@ func byOperator(t *testing.T) context.Context {
 	return registry.WithCaller(t.Context(), &registry.Caller{Principal: auth.Operator.String(), Identity: &auth.Identity{Kind: auth.Operator}})
 }
 
-func (w *world) people(t *testing.T) {
+// strangers are admin, and those who may do nothing in pub and priv.
+func (w *world) strangers(t *testing.T) {
 	t.Helper()
-	ctx, a := byOperator(t), w.backend.Auth
-	secret, made, err := a.Bootstrap(ctx)
+	secret, made, err := w.backend.Auth.Bootstrap(byOperator(t))
 	if err != nil || !made {
 		t.Fatalf("bootstrap: %v, %v", made, err)
 	}
 	w.tokens["admin"] = secret
-	for name, visibility := range map[string]string{"pub": "public", "priv": "private", "else": ""} {
-		if _, err := a.CreateNamespace(ctx, name, visibility, ""); err != nil {
-			t.Fatal(err)
-		}
+	w.namespace(t, "else", "")
+	w.person(t, "someone", "", "", "")
+	w.person(t, "foreign", "admin", "else", "")
+}
+
+func (w *world) people(t *testing.T) {
+	t.Helper()
+	w.namespace(t, "pub", "public")
+	w.namespace(t, "priv", "private")
+	for _, role := range []string{"reader", "publisher", "maintainer"} {
+		w.person(t, role, role, "pub priv", "")
 	}
-	for _, p := range []struct{ name, role, namespaces, below string }{
-		{"reader", "reader", "pub priv", ""},
-		{"publisher", "publisher", "pub priv", ""},
-		{"maintainer", "maintainer", "pub priv", ""},
-		{"nsadmin", "admin", "pub priv", ""},
-		{"foreign", "admin", "else", ""},
-		{"neighbour", "admin", "pub priv", "/*/neighbour/**"},
-		{"someone", "reader", "", ""},
-	} {
-		if _, err := a.CreateUser(ctx, auth.Account{Name: p.name, Password: p.name + "'s password"}); err != nil {
-			t.Fatal(err)
-		}
-		for ns := range strings.FieldsSeq(p.namespaces) {
-			g := auth.Grant{Subject: "user:" + p.name, Role: p.role, Namespace: ns}
-			if p.below != "" {
-				g.Repositories = ns + p.below
-			}
-			if _, err := a.AddGrant(ctx, g); err != nil {
-				t.Fatal(err)
-			}
-		}
-		w.token(t, p.name, nil)
-	}
-	w.token(t, "narrow", []auth.Scope{{Repositories: "pub/**", Role: "reader"}, {Repositories: "priv/**", Role: "reader"}})
-	w.token(t, "revoked", nil)
-	if err := a.RevokeToken(ctx, w.ids["revoked"]); err != nil {
+	w.person(t, "nsadmin", "admin", "pub priv", "")
+	w.person(t, "neighbour", "admin", "pub priv", "/*/neighbour/**")
+	w.token(t, "narrow", auth.Scope{Repositories: "pub/**", Role: "reader"}, auth.Scope{Repositories: "priv/**", Role: "reader"})
+	w.token(t, "revoked")
+	if err := w.backend.Auth.RevokeToken(byOperator(t), w.ids["revoked"]); err != nil {
 		t.Fatal(err)
 	}
-	w.ids["admin"] = w.fresh(t, "admin").ID
+}
+
+func (w *world) namespace(t *testing.T, name, visibility string) {
+	t.Helper()
+	if _, err := w.backend.Auth.CreateNamespace(byOperator(t), name, visibility, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// person makes a user who has a role on some namespaces, or below them, and a
+// token.
+func (w *world) person(t *testing.T, name, role, namespaces, below string) {
+	t.Helper()
+	ctx, a := byOperator(t), w.backend.Auth
+	if _, err := a.CreateUser(ctx, auth.Account{Name: name, Password: "open sesame of " + name}); err != nil {
+		t.Fatal(err)
+	}
+	for ns := range strings.FieldsSeq(namespaces) {
+		g := auth.Grant{Subject: "user:" + name, Role: role, Namespace: ns}
+		if below != "" {
+			g.Repositories = ns + below
+		}
+		if _, err := a.AddGrant(ctx, g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.token(t, name)
 }
 
 // token makes the token that who shows.
-func (w *world) token(t *testing.T, who string, scope []auth.Scope) {
+func (w *world) token(t *testing.T, who string, scope ...auth.Scope) {
 	t.Helper()
 	made, secret, err := w.backend.Auth.CreateToken(byOperator(t), auth.TokenParams{Owner: "user:" + ownerOf(who), Name: "of " + who, Scope: scope})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -142,6 +143,7 @@ func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Ou
 	}
 	metrics := obs.NewMetrics(build())
 	metrics.Cache(b.Engine.CacheStats)
+	metrics.Namespaces(func() ([]obs.NamespaceUsage, error) { return b.NamespaceUsage(context.WithoutCancel(ctx)) })
 	o := server.Options{
 		Config: c, Dir: b.Dir, Registry: b.Engine, Gate: b.Gate(), Auth: b.Auth, Limits: b.Limits, Feeds: b.Feeds,
 		Mounts: b.Mounts(api), Admin: socket, Operate: api.Socket(),
@@ -169,6 +171,9 @@ func greeting(c config.Config, url string, b *server.Backend, token string) stri
 		access = "It asks for credentials. `packhouse token create --user admin` beside the data directory makes an administrator another token."
 	case c.InsecureOpen:
 		access = "It is open (insecure_open): whoever reaches this address may read, write and delete."
+	}
+	if !c.InsecureOpen && !config.IsLoopback(c.Addr) && !c.TLS.Enabled() && !strings.HasPrefix(c.ExternalURL, "https://") {
+		access += "\n\nMissing: encryption. Credentials can be read on their way here: set tls.cert and tls.key, or, behind a proxy that\nhas them, external_url to its https:// address."
 	}
 	base := url
 	if c.ExternalURL != "" {

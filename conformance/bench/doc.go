@@ -15,7 +15,8 @@
 //   - content and digests are made, and answers compared, outside the timed part;
 //   - packages are synthetic and the same for all: what they hold, need and weigh follows from a number.
 //
-// Files: one per group of rows, of images (manifests, blobs, pushes, images, lists, memory) and of packages (npm with
-// packuments and installs, pypi, versions, feeds, uploads); npm_package.go, wheel.go and chart.go make packages; peers.go
-// and package_peers.go start the programs; load.go and conn.go make the load; report.go writes the table.
+// Files: one per group of rows, of images (manifests, blobs, pushes, images, lists, memory), of packages (npm with
+// packuments and installs, pypi, versions, feeds, uploads), and access with storm for what asking for credentials costs;
+// npm_package.go, wheel.go and chart.go make packages; peers.go and package_peers.go start the programs; load.go and
+// conn.go make the load; report.go writes the table.
 package main

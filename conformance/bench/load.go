@@ -116,8 +116,13 @@ end
 
 // wrk asks for target again and again over 16 connections, for a whole number of seconds; header lines have no ends.
 func wrk(ctx context.Context, p *peer, dir, target string, header []string, seconds int) (measurement, error) {
+	return wrkScripted(ctx, p, dir, target, header, seconds, "")
+}
+
+// wrkScripted is wrk with more of a script.
+func wrkScripted(ctx context.Context, p *peer, dir, target string, header []string, seconds int, more string) (measurement, error) {
 	script := filepath.Join(dir, "wrk.lua")
-	if err := os.WriteFile(script, []byte(wrkScript), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(wrkScript+more), 0o600); err != nil {
 		return measurement{}, err
 	}
 	before, err := processorTime(p.pid)

@@ -39,6 +39,7 @@ Examples:
 const (
 	imagesSet   = "oci"
 	packagesSet = "packages"
+	accessSet   = "access"
 )
 
 // group is a set of rows measured on the same data.
@@ -55,6 +56,7 @@ func groups() []group {
 		{"images", imagesSet, images},
 		{"lists", imagesSet, lists},
 		{"memory", imagesSet, memory},
+		{"access", accessSet, access},
 		{"npm", packagesSet, npm},
 		{"pypi", packagesSet, pypi},
 		{"versions", packagesSet, versions},

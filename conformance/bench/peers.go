@@ -27,7 +27,7 @@ const (
 
 func peerNames() []string {
 	return []string{
-		packhouseName, distributionName, nginxName, ddName, ddSmallName,
+		packhouseName, packhouseOpenName, distributionName, nginxName, ddName, ddSmallName,
 		verdaccioName, verdaccioName + fsyncSuffix, pypiserverName, pypiserverName + fsyncSuffix, devpiName,
 	}
 }

@@ -30,8 +30,10 @@ const (
 // limit; every refusal says so; and once all is quiet it is to the byte what a
 // walk through the namespace finds.
 //
-// Seen red: with the limits' triggers of the schema disabled (over the limit), and
-// with the trigger on deleted memberships disabled (drift).
+// Seen red: with the limits' triggers of the schema disabled (over the limit), with
+// the trigger on deleted memberships disabled (drift), and with a collection that
+// does not look for manifests which a killed one left without a period (drift, in
+// every other run).
 func TestQuota(t *testing.T) {
 	if *peer != "" {
 		t.Skip("distribution's registry has no quotas")
@@ -92,10 +94,8 @@ func TestQuota(t *testing.T) {
 		t.Errorf("%d pushed, %d refused, %d deleted, at most %+v at once: the limit was not reached", pushed, refused, deleted, highest)
 	}
 	n.settle()
-	if out := n.run("fsck"); t.Failed() {
-		t.Log(out)
-	}
-	t.Logf("%d kills: %d manifests pushed, %d pushes refused, %d manifests deleted; %d looks, never more than %d of %d bytes and %d of %d manifests; drift 0",
+	n.run("fsck")
+	t.Logf("%d kills: %d manifests pushed, %d pushes refused, %d manifests deleted; %d looks, never more than %d of %d bytes and %d of %d manifests",
 		rounds, pushed, refused, deleted, polls, highest.Bytes, quotaBytes, highest.Manifests, quotaManifests)
 }
 

@@ -224,7 +224,8 @@ func (c client) IDTokenUserinfoClaimsAssertion() bool {
 	defer c.mu.Unlock()
 	return c.asserted
 }
-func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { //nolint:revive,staticcheck // op's name
+
+func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { //nolint:staticcheck // op's name
 	return func(scopes []string) []string {
 		if c.IDTokenUserinfoClaimsAssertion() {
 			return scopes
@@ -232,6 +233,7 @@ func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { //no
 		return nil
 	}
 }
+
 func (client) RestrictAdditionalAccessTokenScopes() func([]string) []string {
 	return func(scopes []string) []string { return scopes }
 }
@@ -344,9 +346,11 @@ func (s *storage) describe(u *oidc.UserInfo, subject string, scopes []string) er
 }
 
 func (s *storage) SigningKey(context.Context) (op.SigningKey, error) { return signingKey{s.key}, nil }
+
 func (s *storage) KeySet(context.Context) ([]op.Key, error) {
 	return []op.Key{publicKey{signingKey{s.key}}}, nil
 }
+
 func (s *storage) SignatureAlgorithms(context.Context) ([]jose.SignatureAlgorithm, error) {
 	return []jose.SignatureAlgorithm{jose.RS256}, nil
 }
@@ -357,9 +361,11 @@ func (s *storage) Health(context.Context) error { return nil }
 func (s *storage) CreateAccessAndRefreshTokens(context.Context, op.TokenRequest, string) (string, string, time.Time, error) {
 	return "", "", time.Time{}, errNotHere
 }
+
 func (s *storage) TokenRequestByRefreshToken(context.Context, string) (op.RefreshTokenRequest, error) {
 	return nil, errNotHere
 }
+
 func (s *storage) GetRefreshTokenInfo(context.Context, string, string) (string, string, error) {
 	return "", "", op.ErrInvalidRefreshToken
 }
@@ -367,15 +373,19 @@ func (s *storage) TerminateSession(context.Context, string, string) error { retu
 func (s *storage) RevokeToken(context.Context, string, string, string) *oidc.Error {
 	return nil
 }
+
 func (s *storage) SetIntrospectionFromToken(context.Context, *oidc.IntrospectionResponse, string, string, string) error {
 	return errNotHere
 }
+
 func (s *storage) GetPrivateClaimsFromScopes(context.Context, string, string, []string) (map[string]any, error) {
 	return nil, nil //nolint:nilnil // there are none
 }
+
 func (s *storage) GetKeyByIDAndClientID(context.Context, string, string) (*jose.JSONWebKey, error) {
 	return nil, errNotHere
 }
+
 func (s *storage) ValidateJWTProfileScopes(context.Context, string, []string) ([]string, error) {
 	return nil, errNotHere
 }

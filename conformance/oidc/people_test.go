@@ -63,8 +63,7 @@ func TestPeople(t *testing.T) {
 	}
 	put := func(token, path string) int {
 		t.Helper()
-		res, _ := r.Do(t, http.MethodPut, path, http.Header{"Authorization": {"Bearer " + token}}, []byte("content of "+path))
-		return res.StatusCode
+		return r.put(t, token, path)
 	}
 	for _, asserted := range []bool{false, true} { // in the user info, in the ID token
 		r.issuer.mu.Lock()

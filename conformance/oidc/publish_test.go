@@ -33,6 +33,7 @@ var gitlab = claims{
 func githubRule() []string {
 	return []string{"repository_id=74", "repository_owner_id=65", "ref=refs/tags/v*"}
 }
+
 func gitlabRule() []string { return []string{"project_id=20", "namespace_id=72", "ref_protected=true"} }
 
 // TestGeneralExchange exchanges by hand, for a format whose clients know nothing of it.
@@ -47,8 +48,7 @@ func TestGeneralExchange(t *testing.T) {
 	}
 	put := func(token, path string) int {
 		t.Helper()
-		res, _ := r.Do(t, http.MethodPut, path, http.Header{"Authorization": {"Bearer " + token}}, []byte("content of "+path))
-		return res.StatusCode
+		return r.put(t, token, path)
 	}
 	status, answer := exchange(github, r.Host, "")
 	if status != http.StatusOK {
@@ -147,39 +147,38 @@ func TestPyPI(t *testing.T) {
 	upload := r.URL + "/" + namespace + "/pypi/"
 	twine, _ := rig.Tool(t, "twine")
 	uv, _ := rig.Tool(t, "uv")
-	t.Run("publish", func(t *testing.T) {
-		for _, tt := range []struct {
-			name, project, version string
-			argv                   []string
-			ok                     bool
-		}{
-			{"twine", "widget", "1.0", []string{twine, "upload", "--disable-progress-bar", "--non-interactive", "--repository-url=" + upload}, true},
-			{"twine, another project", "gadget", "1.0", []string{twine, "upload", "--disable-progress-bar", "--non-interactive", "--repository-url=" + upload}, false},
-			{"uv", "widget", "2.0", []string{uv, "publish", "--trusted-publishing=always", "--publish-url=" + upload}, true},
-			{"uv, another project", "gadget", "2.0", []string{uv, "publish", "--trusted-publishing=always", "--publish-url=" + upload}, false},
-		} {
-			t.Run(tt.name, func(t *testing.T) {
-				t.Parallel()
-				home := r.In(t)
-				home.Env = append(home.Env, "GITHUB_ACTIONS=true", "ACTIONS_ID_TOKEN_REQUEST_URL="+r.issuer.URL+"/ci?api-version=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN="+ciToken,
-					"REQUESTS_CA_BUNDLE="+r.CACert, "TWINE_CERT="+r.CACert, "UV_PYTHON="+tools.Python, "UV_PYTHON_DOWNLOADS=never", "UV_NO_PROGRESS=1", "UV_HTTP_RETRIES=0",
-					"PYTHON_KEYRING_BACKEND=keyring.backends.null.Keyring", "LANG=C.UTF-8", "NO_COLOR=1")
-				if tt.argv[0] == twine {
-					home.Env = append(home.Env, "TWINE_USERNAME=__token__", "TWINE_PASSWORD="+r.mint(t, github))
-				}
-				file := "dist/" + tt.project + "-" + tt.version + ".tar.gz"
-				home.File(t, file, sdist(t, tt.project, tt.version))
-				argv := append(append([]string{}, tt.argv...), file)
-				if !tt.ok {
-					home.Refuse(t, argv...)
-					return
-				}
-				home.Run(t, argv...)
-			})
-		}
-	})
-	// uv ends its token when it is done.
-	rig.Contains(t, r.command(t, "audit", "list", "--action", "token.revoke"), "workload:hub")
+	for _, tt := range []struct {
+		name, project, version string
+		argv                   []string
+		ok                     bool
+	}{
+		{"twine", "widget", "1.0", []string{twine, "upload", "--disable-progress-bar", "--non-interactive", "--repository-url=" + upload}, true},
+		{"twine, another project", "gadget", "1.0", []string{twine, "upload", "--disable-progress-bar", "--non-interactive", "--repository-url=" + upload}, false},
+		{"uv", "widget", "2.0", []string{uv, "publish", "--trusted-publishing=always", "--publish-url=" + upload}, true},
+		{"uv, another project", "gadget", "2.0", []string{uv, "publish", "--trusted-publishing=always", "--publish-url=" + upload}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			home := r.In(t)
+			home.Env = append(home.Env, "GITHUB_ACTIONS=true", "ACTIONS_ID_TOKEN_REQUEST_URL="+r.issuer.URL+"/ci?api-version=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN="+ciToken,
+				"REQUESTS_CA_BUNDLE="+r.CACert, "TWINE_CERT="+r.CACert, "UV_PYTHON="+tools.Python, "UV_PYTHON_DOWNLOADS=never", "UV_NO_PROGRESS=1", "UV_HTTP_RETRIES=0",
+				"PYTHON_KEYRING_BACKEND=keyring.backends.null.Keyring", "LANG=C.UTF-8", "NO_COLOR=1")
+			if tt.argv[0] == twine {
+				home.Env = append(home.Env, "TWINE_USERNAME=__token__", "TWINE_PASSWORD="+r.mint(t, github))
+			}
+			file := "dist/" + tt.project + "-" + tt.version + ".tar.gz"
+			home.File(t, file, sdist(t, tt.project, tt.version))
+			argv := append(append([]string{}, tt.argv...), file)
+			if !tt.ok {
+				home.Refuse(t, argv...)
+				return
+			}
+			home.Run(t, argv...)
+			if tt.argv[0] == uv { // which ends its token when it is done
+				rig.Contains(t, r.command(t, "audit", "list", "--action", "token.revoke"), "workload:hub")
+			}
+		})
+	}
 	// A job that no rule fits is told so in the form that these clients print.
 	for what, tt := range map[string]struct {
 		body, code string
@@ -198,7 +197,7 @@ func TestPyPI(t *testing.T) {
 // mint does what the action for publishing does.
 func (r *registry) mint(t *testing.T, job claims) string {
 	t.Helper()
-	_, text := r.Do(t, http.MethodGet, "/_/oidc/audience", nil, nil)
+	_, text := r.Do(t, http.MethodGet, "/_/oidc/audience", nil, nil) //nolint:bodyclose // Do read it
 	audience := rig.Decode[map[string]string](t, string(text))["audience"]
 	status, answer := r.call(t, r.URL+"/_/oidc/mint-token", fmt.Sprintf(`{"token":%q}`, r.issuer.mustSign(t, job, audience)), nil)
 	token, ok := answer["token"].(string)

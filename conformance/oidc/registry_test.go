@@ -129,7 +129,7 @@ func (b *browser) send(t *testing.T, method, to string, form url.Values) (*url.U
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // it was read
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +158,13 @@ func (b *browser) login(t *testing.T, page, user, password string) (int, string)
 	return status, body
 }
 
+// put sends a file with a token and returns the status.
+func (r *registry) put(t *testing.T, token, path string) int {
+	t.Helper()
+	res, _ := r.Do(t, http.MethodPut, path, http.Header{"Authorization": {"Bearer " + token}}, []byte("content of "+path)) //nolint:bodyclose // Do read it
+	return res.StatusCode
+}
+
 // call posts JSON and decodes the answer.
 func (r *registry) call(t *testing.T, to, body string, header http.Header) (int, map[string]any) {
 	t.Helper()
@@ -165,7 +172,7 @@ func (r *registry) call(t *testing.T, to, body string, header http.Header) (int,
 		header = http.Header{}
 	}
 	header.Set("Content-Type", "application/json")
-	res, answer := r.Do(t, http.MethodPost, strings.TrimPrefix(to, r.URL), header, []byte(body))
+	res, answer := r.Do(t, http.MethodPost, strings.TrimPrefix(to, r.URL), header, []byte(body)) //nolint:bodyclose // Do read it
 	if !bytes.HasPrefix(bytes.TrimSpace(answer), []byte("{")) {
 		t.Fatalf("POST %s: %s: %s", to, res.Status, answer)
 	}

@@ -142,6 +142,11 @@ func crash(ctx context.Context, e *environment) []result {
 	return results
 }
 
+func secrets(ctx context.Context, e *environment) []result {
+	_, results := e.goTest(ctx, "secrets", "10m", "./secrets")
+	return results
+}
+
 // goTest runs one of this module's test packages and makes a result of every test.
 func (e *environment) goTest(ctx context.Context, name, timeout string, args ...string) ([]byte, []result) {
 	out, err := e.command(ctx, name, e.module, nil,

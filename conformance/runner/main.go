@@ -123,6 +123,7 @@ func allSteps() []step {
 		{name: "fuzz", what: "every fuzz target for $FUZZTIME", run: fuzz},
 		{name: "oci", what: "the official OCI conformance suite, everything on", run: suites},
 		{name: "crash", what: "killed, powered off, full and hostile: the short tier", run: crash},
+		{name: "secrets", what: "secrets sent everywhere, and looked for in all that the server writes and shows", run: secrets},
 		{name: "adopt", what: "the data directory of a real distribution registry is taken over", tools: tools.Peers(), run: adopt},
 		{
 			name: "clients", what: "real clients over plain HTTP and TLS, and those that log in; writes conformance/README.md",

@@ -86,6 +86,9 @@ func feedCreate(ctx context.Context, env *Env, p FeedCreateParams, _ Report) (Fe
 	if err != nil {
 		return Feed{}, err
 	}
+	if err := maySet(ctx, env, name, p.Visibility); err != nil {
+		return Feed{}, err
+	}
 	f, err := env.Engine.CreateFeed(ctx, name)
 	if err == nil && p.Visibility != "" {
 		f.Visibility = p.Visibility

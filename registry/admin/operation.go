@@ -76,10 +76,7 @@ func operation[P, R any](n Name[P, R], route, summary string, a Access, run func
 func listing[P pager, T Element](n Name[P, []T], route, summary string, a Access, run func(ctx context.Context, env *Env, p P) ([]T, error)) Operation {
 	op := operation(n, route, summary, a, func(ctx context.Context, env *Env, p P, _ Report) ([]T, error) {
 		list, err := run(ctx, env, p)
-		if list == nil {
-			list = []T{} // null is no list
-		}
-		return list, err
+		return orEmpty(list), err
 	})
 	op.next = func(params, result any) (string, bool) {
 		list := result.([]T)

@@ -197,12 +197,29 @@ func repoCreate(ctx context.Context, env *Env, p RepoCreateParams, _ Report) (Re
 	if err != nil {
 		return Repository{}, err
 	}
+	if err := maySet(ctx, env, name, p.Visibility); err != nil {
+		return Repository{}, err
+	}
 	r, err := env.Engine.CreateRepository(ctx, name)
 	if err == nil && p.Visibility != "" {
 		r.Visibility = p.Visibility
 		_, err = env.Auth.SetVisibility(ctx, meta.OfRepository, name, p.Visibility)
 	}
 	return repository(r), err
+}
+
+// maySet refuses a visibility before that is made which is to have it.
+func maySet(ctx context.Context, env *Env, name registry.Repo, visibility string) error {
+	if visibility == "" {
+		return nil
+	}
+	if err := env.Gate.Can(ctx, registry.Admin, name); err != nil {
+		return err
+	}
+	if visibility != meta.Public && visibility != meta.Private {
+		return badParameter(nil, "the visibility is %.40q: use public, private, or nothing for that of what is above it", visibility)
+	}
+	return nil
 }
 
 func repoVisibility(ctx context.Context, env *Env, p RepoVisibilityParams, _ Report) (None, error) {

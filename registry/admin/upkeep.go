@@ -48,13 +48,25 @@ func reindex(ctx context.Context, env *Env, p ReindexParams, progress Report) (e
 }
 
 func check(ctx context.Context, env *Env, p FsckParams, progress Report) (engine.Report, error) {
-	return env.Engine.Check(ctx, engine.CheckOptions{Repair: p.Repair, Progress: func(done, total int64) {
+	r, err := env.Engine.Check(ctx, engine.CheckOptions{Repair: p.Repair, Progress: func(done, total int64) {
 		progress(Progress{Phase: "check", Done: done, Total: total, Unit: "bytes"})
 	}})
+	r.Problems = orEmpty(r.Problems)
+	return r, err
 }
 
 func adopt(ctx context.Context, env *Env, p AdoptParams, progress Report) (engine.AdoptReport, error) {
-	return env.Engine.Adopt(ctx, engine.AdoptOptions{DryRun: p.DryRun, Verify: p.Verify, Progress: func(done, total int64) {
+	r, err := env.Engine.Adopt(ctx, engine.AdoptOptions{DryRun: p.DryRun, Verify: p.Verify, Progress: func(done, total int64) {
 		progress(Progress{Phase: "adopt", Done: done, Total: total, Unit: "links"})
 	}})
+	r.Skips = orEmpty(r.Skips)
+	return r, err
+}
+
+// orEmpty makes a list of none: null is no list.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }

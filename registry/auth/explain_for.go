@@ -13,16 +13,17 @@ import (
 // NAME_UNKNOWN for somebody who is not there, and what the gate says.
 func (s *Service) Explain(ctx context.Context, subject string, v registry.Verb, r registry.Repo) (Explanation, error) {
 	const op = "auth.Explain"
-	id, err := s.subject(op, identityOf(ctx), subject)
-	if err != nil {
-		return Explanation{}, err
-	}
+	id, unknown := s.subject(op, identityOf(ctx), subject)
 	least := registry.Admin
-	if own := identityOf(ctx); own != nil && own.Kind == id.Kind && own.ID == id.ID {
+	if own := identityOf(ctx); unknown == nil && own != nil && own.Kind == id.Kind && own.ID == id.ID {
 		id, least = own, registry.Read
 	}
+	// Whether somebody is there is told to who may know that, too.
 	if err := s.gate.Can(ctx, least, r); err != nil && (least == registry.Admin || r != "") {
 		return Explanation{}, err
+	}
+	if unknown != nil {
+		return Explanation{}, unknown
 	}
 	return s.Policy().Explain(id, v, r), nil
 }

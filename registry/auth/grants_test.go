@@ -15,6 +15,7 @@ import (
 // town is a registry with two namespaces: root administers all, alice acme,
 // bob the one name acme, carol nothing.
 func town(t *testing.T) *entrance {
+	t.Helper()
 	e := newEntrance(t)
 	root := e.admin("root")
 	for _, name := range []string{"alice", "bob", "carol"} {
@@ -36,36 +37,36 @@ func TestAddGrant(t *testing.T) {
 	root, alice, bob, carol := e.asUser("root"), e.asUser("alice"), e.asUser("bob"), e.asUser("carol")
 	for _, c := range []struct {
 		name string
-		ctx  context.Context
+		ctx  func() context.Context
 		g    Grant
 		want registry.Code
 	}{
-		{"registry-wide", root, Grant{Subject: "carol", Role: "reader", Repositories: "**"}, ""},
-		{"for a namespace's administrator", alice, Grant{Subject: "carol", Role: "reader", Namespace: "acme", Repositories: "acme/x/*"}, ""},
-		{"all of a namespace", alice, Grant{Subject: "anonymous", Role: "reader", Namespace: "acme"}, ""},
-		{"the namespace's own name", alice, Grant{Subject: "carol", Role: "reader", Namespace: "acme", Repositories: "acme"}, ""},
-		{"a deny", alice, Grant{Subject: "carol", Role: "delete", Deny: true, Namespace: "acme"}, ""},
-		{"root namespace", root, Grant{Subject: "carol", Role: "reader", Namespace: Root}, ""},
-		{"root namespace, by another", alice, Grant{Subject: "carol", Role: "reader", Namespace: Root}, registry.Denied},
-		{"out of the root namespace", root, Grant{Subject: "carol", Role: "reader", Namespace: Root, Repositories: "acme/*"}, registry.ParameterInvalid},
-		{"out of the namespace", alice, Grant{Subject: "carol", Role: "reader", Namespace: "acme", Repositories: "**"}, registry.ParameterInvalid},
-		{"beside the namespace", alice, Grant{Subject: "carol", Role: "reader", Namespace: "acme", Repositories: "acme2/**"}, registry.ParameterInvalid},
-		{"another namespace", alice, Grant{Subject: "carol", Role: "reader", Namespace: "other"}, registry.Denied},
-		{"registry-wide by a namespace's administrator", alice, Grant{Subject: "alice", Role: "admin", Repositories: "**"}, registry.Denied},
-		{"registry-wide over the namespace", alice, Grant{Subject: "alice", Role: "admin", Repositories: "acme/**"}, registry.Denied},
-		{"by who administers one name", bob, Grant{Subject: "bob", Role: "admin", Namespace: "acme"}, registry.Denied},
-		{"by nobody in particular", carol, Grant{Subject: "carol", Role: "reader", Namespace: "acme"}, registry.Denied},
-		{"anonymous", e.anonymous(), Grant{Subject: "carol", Role: "reader", Namespace: "acme"}, registry.Unauthorized},
-		{"bad role", root, Grant{Subject: "carol", Role: "king", Repositories: "**"}, registry.ParameterInvalid},
-		{"bad glob", root, Grant{Subject: "carol", Role: "reader", Repositories: "a//b"}, registry.ParameterInvalid},
-		{"unknown user", root, Grant{Subject: "dave", Role: "reader"}, registry.NameUnknown},
-		{"unknown group", root, Grant{Subject: "group:dave", Role: "reader"}, registry.NameUnknown},
-		{"a job", root, Grant{Subject: "workload:release", Role: "reader"}, registry.ParameterInvalid},
-		{"nonsense", root, Grant{Subject: "role:x", Role: "reader"}, registry.ParameterInvalid},
-		{"unknown namespace", root, Grant{Subject: "carol", Role: "reader", Namespace: "none"}, registry.NameUnknown},
-		{"illegal namespace", root, Grant{Subject: "carol", Role: "reader", Namespace: "A"}, registry.NameInvalid},
+		{"registry-wide", by(root), Grant{Subject: "carol", Role: "reader", Repositories: "**"}, ""},
+		{"for a namespace's administrator", by(alice), Grant{Subject: "carol", Role: "reader", Namespace: "acme", Repositories: "acme/x/*"}, ""},
+		{"all of a namespace", by(alice), Grant{Subject: "anonymous", Role: "reader", Namespace: "acme"}, ""},
+		{"the namespace's own name", by(alice), Grant{Subject: "carol", Role: "reader", Namespace: "acme", Repositories: "acme"}, ""},
+		{"a deny", by(alice), Grant{Subject: "carol", Role: "delete", Deny: true, Namespace: "acme"}, ""},
+		{"root namespace", by(root), Grant{Subject: "carol", Role: "reader", Namespace: Root}, ""},
+		{"root namespace, by another", by(alice), Grant{Subject: "carol", Role: "reader", Namespace: Root}, registry.Denied},
+		{"out of the root namespace", by(root), Grant{Subject: "carol", Role: "reader", Namespace: Root, Repositories: "acme/*"}, registry.ParameterInvalid},
+		{"out of the namespace", by(alice), Grant{Subject: "carol", Role: "reader", Namespace: "acme", Repositories: "**"}, registry.ParameterInvalid},
+		{"beside the namespace", by(alice), Grant{Subject: "carol", Role: "reader", Namespace: "acme", Repositories: "acme2/**"}, registry.ParameterInvalid},
+		{"another namespace", by(alice), Grant{Subject: "carol", Role: "reader", Namespace: "other"}, registry.Denied},
+		{"registry-wide by a namespace's administrator", by(alice), Grant{Subject: "alice", Role: "admin", Repositories: "**"}, registry.Denied},
+		{"registry-wide over the namespace", by(alice), Grant{Subject: "alice", Role: "admin", Repositories: "acme/**"}, registry.Denied},
+		{"by who administers one name", by(bob), Grant{Subject: "bob", Role: "admin", Namespace: "acme"}, registry.Denied},
+		{"by nobody in particular", by(carol), Grant{Subject: "carol", Role: "reader", Namespace: "acme"}, registry.Denied},
+		{"anonymous", by(e.anonymous()), Grant{Subject: "carol", Role: "reader", Namespace: "acme"}, registry.Unauthorized},
+		{"bad role", by(root), Grant{Subject: "carol", Role: "king", Repositories: "**"}, registry.ParameterInvalid},
+		{"bad glob", by(root), Grant{Subject: "carol", Role: "reader", Repositories: "a//b"}, registry.ParameterInvalid},
+		{"unknown user", by(root), Grant{Subject: "dave", Role: "reader"}, registry.NameUnknown},
+		{"unknown group", by(root), Grant{Subject: "group:dave", Role: "reader"}, registry.NameUnknown},
+		{"a job", by(root), Grant{Subject: "workload:release", Role: "reader"}, registry.ParameterInvalid},
+		{"nonsense", by(root), Grant{Subject: "role:x", Role: "reader"}, registry.ParameterInvalid},
+		{"unknown namespace", by(root), Grant{Subject: "carol", Role: "reader", Namespace: "none"}, registry.NameUnknown},
+		{"illegal namespace", by(root), Grant{Subject: "carol", Role: "reader", Namespace: "A"}, registry.NameInvalid},
 	} {
-		got, err := e.AddGrant(c.ctx, c.g)
+		got, err := e.AddGrant(c.ctx(), c.g)
 		wants(t, c.name, err, c.want)
 		if err == nil && (got.ID == 0 || got.Repositories == "" || got.Namespace != c.g.Namespace) {
 			t.Errorf("%s: got %+v", c.name, got)
@@ -110,25 +111,25 @@ func TestGrants(t *testing.T) {
 	)
 	for _, c := range []struct {
 		name string
-		ctx  context.Context
+		ctx  func() context.Context
 		f    GrantFilter
 		want []string
 		code registry.Code
 	}{
-		{"all", root, GrantFilter{}, []string{ofRoot, ofAlice, ofBob, ofCarol, ofAll}, ""},
-		{"first two", root, GrantFilter{Limit: 2}, []string{ofRoot, ofAlice}, ""},
-		{"of a namespace", root, GrantFilter{Namespace: "acme"}, []string{ofAlice, ofAll}, ""},
-		{"of a user", root, GrantFilter{Subject: "user:carol"}, []string{ofCarol}, ""},
-		{"of everybody", root, GrantFilter{Subject: "anonymous"}, []string{ofAll}, ""},
-		{"of nobody", root, GrantFilter{Subject: "dave"}, nil, registry.NameUnknown},
-		{"alice's", e.asUser("alice"), GrantFilter{}, []string{ofAlice, ofAll}, ""},
-		{"alice's, one by one", e.asUser("alice"), GrantFilter{Limit: 1}, []string{ofAlice}, ""},
-		{"alice's of another", e.asUser("alice"), GrantFilter{Namespace: "other"}, nil, registry.Denied},
-		{"bob's", e.asUser("bob"), GrantFilter{}, nil, ""}, // one name is not the namespace
-		{"carol's", e.asUser("carol"), GrantFilter{}, nil, registry.Denied},
-		{"nobody's", e.anonymous(), GrantFilter{}, nil, registry.Unauthorized},
+		{"all", by(root), GrantFilter{}, []string{ofRoot, ofAlice, ofBob, ofCarol, ofAll}, ""},
+		{"first two", by(root), GrantFilter{Limit: 2}, []string{ofRoot, ofAlice}, ""},
+		{"of a namespace", by(root), GrantFilter{Namespace: "acme"}, []string{ofAlice, ofAll}, ""},
+		{"of a user", by(root), GrantFilter{Subject: "user:carol"}, []string{ofCarol}, ""},
+		{"of everybody", by(root), GrantFilter{Subject: "anonymous"}, []string{ofAll}, ""},
+		{"of nobody", by(root), GrantFilter{Subject: "dave"}, nil, registry.NameUnknown},
+		{"alice's", by(e.asUser("alice")), GrantFilter{}, []string{ofAlice, ofAll}, ""},
+		{"alice's, one by one", by(e.asUser("alice")), GrantFilter{Limit: 1}, []string{ofAlice}, ""},
+		{"alice's of another", by(e.asUser("alice")), GrantFilter{Namespace: "other"}, nil, registry.Denied},
+		{"bob's", by(e.asUser("bob")), GrantFilter{}, nil, ""}, // one name is not the namespace
+		{"carol's", by(e.asUser("carol")), GrantFilter{}, nil, registry.Denied},
+		{"nobody's", by(e.anonymous()), GrantFilter{}, nil, registry.Unauthorized},
 	} {
-		got, err := e.Grants(c.ctx, c.f)
+		got, err := e.Grants(c.ctx(), c.f)
 		wants(t, c.name, err, c.code)
 		if diff := cmp.Diff(c.want, texts(got)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
@@ -209,31 +210,31 @@ func TestTrusts(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		ctx  context.Context
+		ctx  func() context.Context
 		t    Trust
 		want registry.Code
 	}{
-		{"the same again", alice, with(func(t *Trust) { t.Role = "publisher" }), ""},
-		{"another of that name", alice, with(func(t *Trust) { t.Audience = "x" }), registry.Conflict},
-		{"that name elsewhere", root, with(func(t *Trust) { t.Namespace = "other" }), registry.Conflict},
-		{"another namespace", alice, with(func(t *Trust) { t.Namespace, t.Name = "other", "two" }), registry.Denied},
-		{"registry-wide", alice, with(func(t *Trust) { t.Namespace, t.Name = "", "two" }), registry.Denied},
-		{"out of the namespace", alice, with(func(t *Trust) { t.Repositories, t.Name = "**", "two" }), registry.ParameterInvalid},
-		{"role admin", alice, with(func(t *Trust) { t.Role, t.Name = "admin", "two" }), registry.ParameterInvalid},
-		{"verbs with admin", alice, with(func(t *Trust) { t.Role, t.Name = "read,admin", "two" }), registry.ParameterInvalid},
-		{"verbs", alice, with(func(t *Trust) { t.Role, t.Name = "read,create,delete", "verbs" }), ""},
-		{"name", alice, with(func(t *Trust) { t.Name = "Two" }), registry.ParameterInvalid},
-		{"no claims", alice, with(func(t *Trust) { t.Claims, t.Name = nil, "two" }), registry.ParameterInvalid},
-		{"claims that say nothing", alice, with(func(t *Trust) { t.Claims, t.Name = map[string]string{"sub": "**:*/**"}, "two" }), registry.ParameterInvalid},
-		{"empty claim", alice, with(func(t *Trust) { t.Claims, t.Name = map[string]string{"sub": "x", "ref": ""}, "two" }), registry.ParameterInvalid},
-		{"http", alice, with(func(t *Trust) { t.Issuer, t.Name = "http://ci.example.com", "two" }), registry.ParameterInvalid},
-		{"http on this machine", alice, with(func(t *Trust) { t.Issuer, t.Name = "http://127.0.0.1:8080", "local" }), ""},
-		{"userinfo", alice, with(func(t *Trust) { t.Issuer, t.Name = "https://a@ci.example.com", "two" }), registry.ParameterInvalid},
-		{"query", alice, with(func(t *Trust) { t.Issuer, t.Name = "https://ci.example.com?", "two" }), registry.ParameterInvalid},
-		{"fragment", alice, with(func(t *Trust) { t.Issuer, t.Name = "https://ci.example.com#", "two" }), registry.ParameterInvalid},
-		{"no URL", alice, with(func(t *Trust) { t.Issuer, t.Name = "ci.example.com", "two" }), registry.ParameterInvalid},
+		{"the same again", by(alice), with(func(t *Trust) { t.Role = "publisher" }), ""},
+		{"another of that name", by(alice), with(func(t *Trust) { t.Audience = "x" }), registry.Conflict},
+		{"that name elsewhere", by(root), with(func(t *Trust) { t.Namespace = "other" }), registry.Conflict},
+		{"another namespace", by(alice), with(func(t *Trust) { t.Namespace, t.Name = "other", "two" }), registry.Denied},
+		{"registry-wide", by(alice), with(func(t *Trust) { t.Namespace, t.Name = "", "two" }), registry.Denied},
+		{"out of the namespace", by(alice), with(func(t *Trust) { t.Repositories, t.Name = "**", "two" }), registry.ParameterInvalid},
+		{"role admin", by(alice), with(func(t *Trust) { t.Role, t.Name = "admin", "two" }), registry.ParameterInvalid},
+		{"verbs with admin", by(alice), with(func(t *Trust) { t.Role, t.Name = "read,admin", "two" }), registry.ParameterInvalid},
+		{"verbs", by(alice), with(func(t *Trust) { t.Role, t.Name = "read,create,delete", "verbs" }), ""},
+		{"name", by(alice), with(func(t *Trust) { t.Name = "Two" }), registry.ParameterInvalid},
+		{"no claims", by(alice), with(func(t *Trust) { t.Claims, t.Name = nil, "two" }), registry.ParameterInvalid},
+		{"claims that say nothing", by(alice), with(func(t *Trust) { t.Claims, t.Name = map[string]string{"sub": "**:*/**"}, "two" }), registry.ParameterInvalid},
+		{"empty claim", by(alice), with(func(t *Trust) { t.Claims, t.Name = map[string]string{"sub": "x", "ref": ""}, "two" }), registry.ParameterInvalid},
+		{"http", by(alice), with(func(t *Trust) { t.Issuer, t.Name = "http://ci.example.com", "two" }), registry.ParameterInvalid},
+		{"http on this machine", by(alice), with(func(t *Trust) { t.Issuer, t.Name = "http://127.0.0.1:8080", "local" }), ""},
+		{"userinfo", by(alice), with(func(t *Trust) { t.Issuer, t.Name = "https://a@ci.example.com", "two" }), registry.ParameterInvalid},
+		{"query", by(alice), with(func(t *Trust) { t.Issuer, t.Name = "https://ci.example.com?", "two" }), registry.ParameterInvalid},
+		{"fragment", by(alice), with(func(t *Trust) { t.Issuer, t.Name = "https://ci.example.com#", "two" }), registry.ParameterInvalid},
+		{"no URL", by(alice), with(func(t *Trust) { t.Issuer, t.Name = "ci.example.com", "two" }), registry.ParameterInvalid},
 	} {
-		_, err := e.AddTrust(c.ctx, c.t)
+		_, err := e.AddTrust(c.ctx(), c.t)
 		wants(t, c.name, err, c.want)
 	}
 	names := func(ctx context.Context, ns, after string, limit int) (out []string) {

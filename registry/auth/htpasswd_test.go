@@ -158,3 +158,15 @@ func TestUnknownCostsTheSame(t *testing.T) {
 		}
 	}
 }
+
+// TestEnrolRace: a local user who is made while somebody logs in by another
+// source keeps the name.
+func TestEnrolRace(t *testing.T) {
+	t.Parallel()
+	e := newEntrance(t)
+	e.user("alice", "secret")
+	_, err := e.enrol(t.Context(), sourceHtpasswd, meta.Principal{}, "alice", nil)
+	if !errors.Is(err, registry.Unauthorized) {
+		t.Errorf("error is %v, want UNAUTHORIZED", err)
+	}
+}

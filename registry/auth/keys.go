@@ -19,14 +19,14 @@ func sealPurpose(purpose string) string { return "secret_keys." + purpose }
 // makes one; of two that make one at once, both get the same.
 func (s *Service) SigningKey(ctx context.Context, purpose string) (id string, key ed25519.PrivateKey, err error) {
 	if k, ok := s.keys.Load(purpose); ok {
-		k := k.(*serverKey) //nolint:errcheck // the map has no other
+		k := k.(*serverKey)
 		return k.id, k.key, nil
 	}
 	const op = "auth.SigningKey"
 	s.making.Lock()
 	defer s.making.Unlock()
 	if k, ok := s.keys.Load(purpose); ok {
-		k := k.(*serverKey) //nolint:errcheck // the map has no other
+		k := k.(*serverKey)
 		return k.id, k.key, nil
 	}
 	list, err := s.meta.SecretKeys(ctx, purpose)

@@ -14,24 +14,24 @@ func TestCreateNamespace(t *testing.T) {
 	root, alice, bob := e.asUser("root"), e.asUser("alice"), e.asUser("bob")
 	for _, c := range []struct {
 		name                      string
-		ctx                       context.Context
+		ctx                       func() context.Context
 		ns, visibility, firstPush string
 		want                      registry.Code
 	}{
-		{"fine", root, "fresh", "public", "admin", ""},
-		{"again", root, "fresh", "", "", registry.Conflict},
-		{"inside one's own", alice, "acme/team", "", "", ""},
-		{"another", alice, "mine", "", "", registry.Denied},
-		{"inside one's name", bob, "acme/bob", "", "", registry.Denied},
-		{"name", root, "Fresh", "", "", registry.NameInvalid},
-		{"no name", root, "", "", "", registry.NameInvalid},
-		{"an address of ours", root, "v2", "", "", registry.NameInvalid},
-		{"below an address of ours", root, "token/x", "", "", registry.NameInvalid},
-		{"visibility", root, "x", "secret", "", registry.ParameterInvalid},
-		{"first push", root, "x", "", "all", registry.ParameterInvalid},
-		{"anonymous", e.anonymous(), "x", "", "", registry.Unauthorized},
+		{"fine", by(root), "fresh", "public", "admin", ""},
+		{"again", by(root), "fresh", "", "", registry.Conflict},
+		{"inside one's own", by(alice), "acme/team", "", "", ""},
+		{"another", by(alice), "mine", "", "", registry.Denied},
+		{"inside one's name", by(bob), "acme/bob", "", "", registry.Denied},
+		{"name", by(root), "Fresh", "", "", registry.NameInvalid},
+		{"no name", by(root), "", "", "", registry.NameInvalid},
+		{"an address of ours", by(root), "v2", "", "", registry.NameInvalid},
+		{"below an address of ours", by(root), "token/x", "", "", registry.NameInvalid},
+		{"visibility", by(root), "x", "secret", "", registry.ParameterInvalid},
+		{"first push", by(root), "x", "", "all", registry.ParameterInvalid},
+		{"anonymous", by(e.anonymous()), "x", "", "", registry.Unauthorized},
 	} {
-		n, err := e.CreateNamespace(c.ctx, c.ns, c.visibility, c.firstPush)
+		n, err := e.CreateNamespace(c.ctx(), c.ns, c.visibility, c.firstPush)
 		wants(t, c.name, err, c.want)
 		if err == nil && (n.Name != c.ns || n.Visibility != c.visibility || n.FirstPush != c.firstPush || n.ID == 0) {
 			t.Errorf("%s: %+v", c.name, n)
@@ -64,7 +64,7 @@ func TestSetVisibility(t *testing.T) {
 	reads := func(name registry.Repo) bool { return e.Policy().May(&Identity{Kind: Anonymous}, registry.Read, name) }
 	for _, c := range []struct {
 		name string
-		ctx  context.Context
+		ctx  func() context.Context
 		what string
 		of   registry.Repo
 		to   string
@@ -72,24 +72,24 @@ func TestSetVisibility(t *testing.T) {
 		code registry.Code
 		sees string // of what anonymous callers see: the repository acme, acme/app, the package, acme/other
 	}{
-		{"a repository", alice, "", "acme/app", "public", "repository", "", "-a--"},
-		{"one name", bob, "", "acme", "public", "repository", "", "ra--"},
-		{"a namespace, by who has its name", bob, "namespace", "acme", "public", "", registry.Denied, "ra--"},
-		{"a feed", alice, "", "acme/npm", "public", "feed", "", "rap-"},
-		{"a namespace", alice, "namespace", "acme", "public", "namespace", "", "rapo"},
-		{"a repository in it", alice, "repository", "acme/app", "private", "repository", "", "r-po"},
-		{"a repository as above it", alice, "repository", "acme/app", "", "repository", "", "rapo"},
-		{"a namespace, private", alice, "namespace", "acme", "private", "namespace", "", "r-p-"},
-		{"another namespace", alice, "", "other", "public", "", registry.Denied, "r-p-"},
-		{"the root", root, "", "", "public", "namespace", "", "r-p-"},
-		{"the root, by another", alice, "", "", "public", "", registry.Denied, "r-p-"},
-		{"by nobody in particular", carol, "", "acme/app", "public", "", registry.Denied, "r-p-"},
-		{"what is not there", alice, "", "acme/none", "public", "", registry.NameUnknown, "r-p-"},
-		{"no feed", alice, "feed", "acme/app", "public", "", registry.NameUnknown, "r-p-"},
-		{"visibility", alice, "", "acme/app", "open", "", registry.ParameterInvalid, "r-p-"},
-		{"kind", alice, "tag", "acme/app", "public", "", registry.ParameterInvalid, "r-p-"},
+		{"a repository", by(alice), "", "acme/app", "public", "repository", "", "-a--"},
+		{"one name", by(bob), "", "acme", "public", "repository", "", "ra--"},
+		{"a namespace, by who has its name", by(bob), "namespace", "acme", "public", "", registry.Denied, "ra--"},
+		{"a feed", by(alice), "", "acme/npm", "public", "feed", "", "rap-"},
+		{"a namespace", by(alice), "namespace", "acme", "public", "namespace", "", "rapo"},
+		{"a repository in it", by(alice), "repository", "acme/app", "private", "repository", "", "r-po"},
+		{"a repository as above it", by(alice), "repository", "acme/app", "", "repository", "", "rapo"},
+		{"a namespace, private", by(alice), "namespace", "acme", "private", "namespace", "", "r-p-"},
+		{"another namespace", by(alice), "", "other", "public", "", registry.Denied, "r-p-"},
+		{"the root", by(root), "", "", "public", "namespace", "", "r-p-"},
+		{"the root, by another", by(alice), "", "", "public", "", registry.Denied, "r-p-"},
+		{"by nobody in particular", by(carol), "", "acme/app", "public", "", registry.Denied, "r-p-"},
+		{"what is not there", by(alice), "", "acme/none", "public", "", registry.NameUnknown, "r-p-"},
+		{"no feed", by(alice), "feed", "acme/app", "public", "", registry.NameUnknown, "r-p-"},
+		{"visibility", by(alice), "", "acme/app", "open", "", registry.ParameterInvalid, "r-p-"},
+		{"kind", by(alice), "tag", "acme/app", "public", "", registry.ParameterInvalid, "r-p-"},
 	} {
-		set, err := e.SetVisibility(c.ctx, c.what, c.of, c.to)
+		set, err := e.SetVisibility(c.ctx(), c.what, c.of, c.to)
 		wants(t, c.name, err, c.code)
 		if set != c.set && err == nil {
 			t.Errorf("%s: set that of a %s, want %s", c.name, set, c.set)

@@ -52,6 +52,11 @@ func (e *entrance) admin(name string) context.Context {
 	return e.as(e.id(meta.KindUser, name))
 }
 
+// by is a request in a table.
+func by(ctx context.Context) func() context.Context {
+	return func() context.Context { return ctx }
+}
+
 // must ends the test at an error, which is the last of results.
 func (e *entrance) must(results ...any) {
 	e.t.Helper()
@@ -140,7 +145,7 @@ func TestChangesComeInForce(t *testing.T) {
 		if !may(here) || may(there) {
 			t.Errorf("granted: here %v, there %v", may(here), may(there))
 		}
-		time.Sleep(2*time.Second + time.Millisecond)
+		<-time.After(2*time.Second + time.Millisecond)
 		synctest.Wait()
 		if !may(there) {
 			t.Error("the grant is not in force elsewhere after Config.Poll")
@@ -151,7 +156,7 @@ func TestChangesComeInForce(t *testing.T) {
 		if may(here) {
 			t.Error("the grant is in force after it was removed")
 		}
-		time.Sleep(2*time.Second + time.Millisecond)
+		<-time.After(2*time.Second + time.Millisecond)
 		synctest.Wait()
 		if may(there) {
 			t.Error("the grant is in force elsewhere after Config.Poll")

@@ -149,7 +149,7 @@ func namespace(ctx context.Context, in lookups, op, text string) (meta.Namespace
 // administer asks the gate whether the caller may administer a namespace, as
 // [namespaceText] writes it: all of it, since what is set on it holds for all.
 func (s *Service) administer(ctx context.Context, op, text string) error {
-	if text == "" || text == Root || s.may(ctx, registry.Admin, "") {
+	if text == "" || text == Root || s.administers(ctx) {
 		return s.gate.Can(ctx, registry.Admin, "")
 	}
 	r := registry.Repo(text)
@@ -162,11 +162,12 @@ func (s *Service) administer(ctx context.Context, op, text string) error {
 	return nil
 }
 
-// may asks without that a refusal is an attempt.
-func (s *Service) may(ctx context.Context, v registry.Verb, r registry.Repo) bool {
-	return s.gate.Can(asking(ctx), v, r) == nil
+// administers tells whether the caller may administer the whole registry.
+func (s *Service) administers(ctx context.Context) bool {
+	return s.gate.Can(asking(ctx), registry.Admin, "") == nil
 }
 
+// asking is ctx of a question: a refusal is no attempt.
 func asking(ctx context.Context) context.Context {
 	c := *registry.CallerOf(ctx)
 	c.Asking = true

@@ -312,7 +312,7 @@ func (s *Service) findToken(ctx context.Context, op, which string) (t meta.Token
 		return t, "", unknown
 	case err != nil:
 		return t, "", wrap(op, err)
-	case !knows && (own == nil || own.ID != t.Principal) && !s.may(ctx, registry.Admin, ""):
+	case !knows && (own == nil || own.ID != t.Principal) && !s.administers(ctx):
 		return t, "", unknown
 	}
 	return t, row.Kind + ":" + row.Name, nil

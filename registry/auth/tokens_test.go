@@ -21,33 +21,33 @@ func TestCreateToken(t *testing.T) {
 	claims.Claims = &Claims{}
 	for _, c := range []struct {
 		name  string
-		ctx   context.Context
+		ctx   func() context.Context
 		p     TokenParams
 		owner string
 		want  registry.Code
 	}{
-		{"one's own", alice, TokenParams{Name: "laptop"}, "user:alice", ""},
-		{"one's own by name", alice, TokenParams{Owner: "alice"}, "user:alice", ""},
-		{"of a service account, by an administrator", root, TokenParams{Owner: "service:ci"}, "service:ci", ""},
-		{"of a service account, by another", alice, TokenParams{Owner: "service:ci"}, "", registry.Denied},
-		{"of another user, by an administrator", root, TokenParams{Owner: "alice"}, "", registry.Denied},
-		{"of a user, by an operator", e.operator(), TokenParams{Owner: "alice"}, "user:alice", ""},
-		{"of nobody, by an operator", e.operator(), TokenParams{}, "", registry.ParameterInvalid},
-		{"of a service account, by itself", e.as(e.id(meta.KindService, "ci")), TokenParams{}, "service:ci", ""},
-		{"unknown owner", root, TokenParams{Owner: "service:none"}, "", registry.NameUnknown},
-		{"owner that has none", root, TokenParams{Owner: "group:dev"}, "", registry.ParameterInvalid},
-		{"by a token of Docker's protocol", e.as(&claims), TokenParams{}, "", registry.Denied},
-		{"anonymous", e.anonymous(), TokenParams{}, "", registry.Unauthorized},
-		{"longest", alice, TokenParams{TTL: 366 * day}, "user:alice", ""},
-		{"longer", alice, TokenParams{TTL: 366*day + 1}, "", registry.ParameterInvalid},
-		{"negative", alice, TokenParams{TTL: -time.Hour}, "", registry.ParameterInvalid},
-		{"too short", alice, TokenParams{TTL: time.Millisecond}, "", registry.ParameterInvalid},
-		{"name", alice, TokenParams{Name: "a\nb"}, "", registry.ParameterInvalid},
-		{"scope's role", alice, TokenParams{Scope: []Scope{{"acme/**", "king"}}}, "", registry.ParameterInvalid},
-		{"scope's glob", alice, TokenParams{Scope: []Scope{{"acme/", "reader"}}}, "", registry.ParameterInvalid},
-		{"large scope", alice, TokenParams{Scope: make([]Scope, maxScope+1)}, "", registry.ParameterInvalid},
+		{"one's own", by(alice), TokenParams{Name: "laptop"}, "user:alice", ""},
+		{"one's own by name", by(alice), TokenParams{Owner: "alice"}, "user:alice", ""},
+		{"of a service account, by an administrator", by(root), TokenParams{Owner: "service:ci"}, "service:ci", ""},
+		{"of a service account, by another", by(alice), TokenParams{Owner: "service:ci"}, "", registry.Denied},
+		{"of another user, by an administrator", by(root), TokenParams{Owner: "alice"}, "", registry.Denied},
+		{"of a user, by an operator", by(e.operator()), TokenParams{Owner: "alice"}, "user:alice", ""},
+		{"of nobody, by an operator", by(e.operator()), TokenParams{}, "", registry.ParameterInvalid},
+		{"of a service account, by itself", by(e.as(e.id(meta.KindService, "ci"))), TokenParams{}, "service:ci", ""},
+		{"unknown owner", by(root), TokenParams{Owner: "service:none"}, "", registry.NameUnknown},
+		{"owner that has none", by(root), TokenParams{Owner: "group:dev"}, "", registry.ParameterInvalid},
+		{"by a token of Docker's protocol", by(e.as(&claims)), TokenParams{}, "", registry.Denied},
+		{"anonymous", by(e.anonymous()), TokenParams{}, "", registry.Unauthorized},
+		{"longest", by(alice), TokenParams{TTL: 366 * day}, "user:alice", ""},
+		{"longer", by(alice), TokenParams{TTL: 366*day + 1}, "", registry.ParameterInvalid},
+		{"negative", by(alice), TokenParams{TTL: -time.Hour}, "", registry.ParameterInvalid},
+		{"too short", by(alice), TokenParams{TTL: time.Millisecond}, "", registry.ParameterInvalid},
+		{"name", by(alice), TokenParams{Name: "a\nb"}, "", registry.ParameterInvalid},
+		{"scope's role", by(alice), TokenParams{Scope: []Scope{{"acme/**", "king"}}}, "", registry.ParameterInvalid},
+		{"scope's glob", by(alice), TokenParams{Scope: []Scope{{"acme/", "reader"}}}, "", registry.ParameterInvalid},
+		{"large scope", by(alice), TokenParams{Scope: make([]Scope, maxScope+1)}, "", registry.ParameterInvalid},
 	} {
-		got, secret, err := e.CreateToken(c.ctx, c.p)
+		got, secret, err := e.CreateToken(c.ctx(), c.p)
 		wants(t, c.name, err, c.want)
 		if err != nil {
 			if secret != "" {
@@ -197,43 +197,44 @@ func TestRevokeToken(t *testing.T) {
 	t.Parallel()
 	e := town(t)
 	root, alice, bob := e.asUser("root"), e.asUser("alice"), e.asUser("bob")
-	make := func() (Token, string) {
+	fresh := func() (Token, string) {
 		k, secret, err := e.CreateToken(alice, TokenParams{})
 		e.must(err)
-		e.by(secret) // remembered as verified
 		return k, secret
 	}
 	for _, c := range []struct {
 		name     string
-		ctx      context.Context
+		ctx      func() context.Context
 		bySecret bool
 		want     registry.Code
 	}{
-		{"its owner", alice, false, ""},
-		{"an administrator", root, false, ""},
-		{"an operator", e.operator(), false, ""},
-		{"somebody else", bob, false, registry.NameUnknown},
-		{"whoever has its secret", bob, true, ""},
-		{"nobody who has its secret", e.anonymous(), true, registry.Unauthorized},
+		{"its owner", by(alice), false, ""},
+		{"an administrator", by(root), false, ""},
+		{"an operator", by(e.operator()), false, ""},
+		{"somebody else", by(bob), false, registry.NameUnknown},
+		{"whoever has its secret", by(bob), true, ""},
+		{"nobody who has its secret", by(e.anonymous()), true, registry.Unauthorized},
 	} {
-		k, secret := make()
+		k, secret := fresh()
+		e.by(secret) // remembered as verified
 		which := k.ID
 		if c.bySecret {
 			which = secret
 		}
-		wants(t, c.name, e.RevokeToken(c.ctx, which), c.want)
+		wants(t, c.name, e.RevokeToken(c.ctx(), which), c.want)
 		if _, err := e.bare(secret); (err != nil) != (c.want == "") {
 			t.Errorf("%s: then it gives %v", c.name, err)
 		}
 		if c.want == "" {
-			wants(t, c.name+" again", e.RevokeToken(c.ctx, which), "")
+			wants(t, c.name+" again", e.RevokeToken(c.ctx(), which), "")
 		}
 	}
 	wants(t, "none", e.RevokeToken(alice, "000000000000"), registry.NameUnknown)
 	wants(t, "no such secret", e.RevokeToken(alice, NewTokenText()), registry.NameUnknown)
 
 	// A rotated token ends at once if it is revoked.
-	k, secret := make()
+	k, secret := fresh()
+	e.by(secret)
 	_, _, err := e.RotateToken(alice, k.ID, 0)
 	e.must(err)
 	e.must(e.RevokeToken(alice, k.ID))
@@ -254,23 +255,23 @@ func TestTokensAreListed(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
-		ctx   context.Context
+		ctx   func() context.Context
 		owner string
 		want  registry.Code
 	}{
-		{"one's own", alice, "", ""},
-		{"by an administrator", root, "user:alice", ""},
-		{"another's", bob, "user:alice", registry.Denied},
-		{"unknown", root, "user:none", registry.NameUnknown},
-		{"everybody's", root, "anonymous", registry.ParameterInvalid},
-		{"operator's own", e.operator(), "", registry.ParameterInvalid},
-		{"anonymous", e.anonymous(), "", registry.Unauthorized},
-		{"anonymous, another's", e.anonymous(), "alice", registry.Unauthorized},
+		{"one's own", by(alice), "", ""},
+		{"by an administrator", by(root), "user:alice", ""},
+		{"another's", by(bob), "user:alice", registry.Denied},
+		{"unknown", by(root), "user:none", registry.NameUnknown},
+		{"everybody's", by(root), "anonymous", registry.ParameterInvalid},
+		{"operator's own", by(e.operator()), "", registry.ParameterInvalid},
+		{"anonymous", by(e.anonymous()), "", registry.Unauthorized},
+		{"anonymous, another's", by(e.anonymous()), "alice", registry.Unauthorized},
 	} {
 		seen := map[string]bool{}
 		after := ""
 		for {
-			list, err := e.Tokens(c.ctx, c.owner, after, 2)
+			list, err := e.Tokens(c.ctx(), c.owner, after, 2)
 			wants(t, c.name, err, c.want)
 			if len(list) == 0 {
 				break

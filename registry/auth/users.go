@@ -76,7 +76,7 @@ func (s *Service) DeleteUser(ctx context.Context, name string) error {
 func (s *Service) SetPassword(ctx context.Context, name, present, password string, keepTokens bool) error {
 	const op = "auth.SetPassword"
 	own := false
-	if !s.may(ctx, registry.Admin, "") {
+	if !s.administers(ctx) {
 		id := self(ctx)
 		if own = id != nil && id.Kind == User && id.Name == name; !own {
 			return s.gate.Can(ctx, registry.Admin, "")

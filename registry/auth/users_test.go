@@ -34,26 +34,26 @@ func TestCreateUser(t *testing.T) {
 	root := e.admin("root")
 	for _, c := range []struct {
 		name    string
-		ctx     context.Context
+		ctx     func() context.Context
 		account Account
 		want    registry.Code
 	}{
-		{"fine", root, Account{Name: "alice", FullName: "Alice A.", Email: "a@example.com", Password: "correct horse", Exempt: true}, ""},
-		{"again", root, Account{Name: "alice"}, registry.Conflict},
-		{"name", root, Account{Name: "Alice"}, registry.ParameterInvalid},
-		{"reserved", root, Account{Name: "anonymous"}, registry.ParameterInvalid},
-		{"full name", root, Account{Name: "bob", FullName: "B\n"}, registry.ParameterInvalid},
-		{"e-mail", root, Account{Name: "bob", Email: strings.Repeat("e", 201)}, registry.ParameterInvalid},
-		{"short password", root, Account{Name: "bob", Password: "1234567"}, registry.ParameterInvalid},
-		{"eight characters", root, Account{Name: "bob8", Password: "äöüäöüäö"}, ""},
-		{"long password", root, Account{Name: "bob", Password: strings.Repeat("x", maxPassword+1)}, registry.ParameterInvalid},
-		{"name as password", root, Account{Name: "bobbobbob", Password: "BobBobBob"}, registry.ParameterInvalid},
-		{"token as password", root, Account{Name: "bob", Password: TokenPrefix + "abcdefgh"}, registry.ParameterInvalid},
-		{"by a user", e.as(&Identity{Kind: User, Name: "alice", ID: 2}), Account{Name: "bob"}, registry.Denied},
-		{"by nobody", e.anonymous(), Account{Name: "bob"}, registry.Unauthorized},
-		{"without a caller", t.Context(), Account{Name: "bob"}, registry.Unauthorized},
+		{"fine", by(root), Account{Name: "alice", FullName: "Alice A.", Email: "a@example.com", Password: "correct horse", Exempt: true}, ""},
+		{"again", by(root), Account{Name: "alice"}, registry.Conflict},
+		{"name", by(root), Account{Name: "Alice"}, registry.ParameterInvalid},
+		{"reserved", by(root), Account{Name: "anonymous"}, registry.ParameterInvalid},
+		{"full name", by(root), Account{Name: "bob", FullName: "B\n"}, registry.ParameterInvalid},
+		{"e-mail", by(root), Account{Name: "bob", Email: strings.Repeat("e", 201)}, registry.ParameterInvalid},
+		{"short password", by(root), Account{Name: "bob", Password: "1234567"}, registry.ParameterInvalid},
+		{"eight characters", by(root), Account{Name: "bob8", Password: "äöüäöüäö"}, ""},
+		{"long password", by(root), Account{Name: "bob", Password: strings.Repeat("x", maxPassword+1)}, registry.ParameterInvalid},
+		{"name as password", by(root), Account{Name: "bobbobbob", Password: "BobBobBob"}, registry.ParameterInvalid},
+		{"token as password", by(root), Account{Name: "bob", Password: TokenPrefix + "abcdefgh"}, registry.ParameterInvalid},
+		{"by a user", by(e.as(&Identity{Kind: User, Name: "alice", ID: 2})), Account{Name: "bob"}, registry.Denied},
+		{"by nobody", by(e.anonymous()), Account{Name: "bob"}, registry.Unauthorized},
+		{"without a caller", by(t.Context()), Account{Name: "bob"}, registry.Unauthorized},
 	} {
-		got, err := e.CreateUser(c.ctx, c.account)
+		got, err := e.CreateUser(c.ctx(), c.account)
 		wants(t, c.name, err, c.want)
 		if got.Password != "" {
 			t.Errorf("%s: the hash is shown", c.name)
@@ -172,24 +172,24 @@ func TestSetPassword(t *testing.T) {
 	bobs.Claims = &Claims{}
 	for _, c := range []struct {
 		name                   string
-		ctx                    context.Context
+		ctx                    func() context.Context
 		user, present, to, now string // now: what logs in then
 		want                   registry.Code
 	}{
-		{"wrong present", alice, "alice", "wrong horse", "battery staple", "correct horse", registry.Unauthorized},
-		{"no present", alice, "alice", "", "battery staple", "correct horse", registry.Unauthorized},
-		{"short", alice, "alice", "correct horse", "short", "correct horse", registry.ParameterInvalid},
-		{"none for oneself", alice, "alice", "correct horse", "", "correct horse", registry.ParameterInvalid},
-		{"another's", alice, "bob", "correct horse", "battery staple", "", registry.Denied},
-		{"nobody's", alice, "dave", "correct horse", "battery staple", "", registry.Denied},
-		{"token of Docker's protocol", e.as(&bobs), "alice", "correct horse", "battery staple", "correct horse", registry.Denied},
-		{"one's own", alice, "alice", "correct horse", "battery staple", "battery staple", ""},
-		{"by an administrator", root, "alice", "", "correct horse", "correct horse", ""},
-		{"none", root, "alice", "", "", "", ""},
-		{"kept elsewhere", root, "carol", "", "battery staple", "", registry.Conflict},
-		{"unknown", root, "dave", "", "battery staple", "", registry.NameUnknown},
+		{"wrong present", by(alice), "alice", "wrong horse", "battery staple", "correct horse", registry.Unauthorized},
+		{"no present", by(alice), "alice", "", "battery staple", "correct horse", registry.Unauthorized},
+		{"short", by(alice), "alice", "correct horse", "short", "correct horse", registry.ParameterInvalid},
+		{"none for oneself", by(alice), "alice", "correct horse", "", "correct horse", registry.ParameterInvalid},
+		{"another's", by(alice), "bob", "correct horse", "battery staple", "", registry.Denied},
+		{"nobody's", by(alice), "dave", "correct horse", "battery staple", "", registry.Denied},
+		{"token of Docker's protocol", by(e.as(&bobs)), "alice", "correct horse", "battery staple", "correct horse", registry.Denied},
+		{"one's own", by(alice), "alice", "correct horse", "battery staple", "battery staple", ""},
+		{"by an administrator", by(root), "alice", "", "correct horse", "correct horse", ""},
+		{"none", by(root), "alice", "", "", "", ""},
+		{"kept elsewhere", by(root), "carol", "", "battery staple", "", registry.Conflict},
+		{"unknown", by(root), "dave", "", "battery staple", "", registry.NameUnknown},
 	} {
-		wants(t, c.name, e.SetPassword(c.ctx, c.user, c.present, c.to, false), c.want)
+		wants(t, c.name, e.SetPassword(c.ctx(), c.user, c.present, c.to, false), c.want)
 		if c.user != "alice" {
 			continue
 		}

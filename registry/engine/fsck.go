@@ -54,6 +54,7 @@ const (
 	ProblemReference   ProblemKind = "reference"   // a manifest refers to what is not in its repository
 	ProblemForeign     ProblemKind = "foreign"     // a file under objects that packhouse did not write
 	ProblemDatabase    ProblemKind = "database"    // SQLite's own check failed
+	ProblemUsage       ProblemKind = "usage"       // what a namespace is said to hold is not what it holds
 )
 
 // Problem is one finding.
@@ -88,7 +89,7 @@ func (e *Engine) Check(ctx context.Context, o CheckOptions) (Report, error) {
 	}
 	defer e.collecting.Unlock()
 	c := check{Engine: e, CheckOptions: o, named: map[registry.Digest]bool{}}
-	for _, step := range []func(context.Context) error{c.database, c.everyBlob, c.everyManifest, c.references, c.orphans} {
+	for _, step := range []func(context.Context) error{c.database, c.usage, c.everyBlob, c.everyManifest, c.references, c.orphans} {
 		if err := step(ctx); err != nil {
 			return c.Report, wrap(op, err)
 		}
@@ -124,6 +125,16 @@ func (c *check) database(ctx context.Context) error {
 	damage, err := c.meta.Damage(ctx)
 	for _, sentence := range damage {
 		c.found(Problem{Kind: ProblemDatabase, Message: sentence + ": stop packhouse and restore packhouse.db from a backup"})
+	}
+	return err
+}
+
+// usage counts again what quotas are checked against.
+func (c *check) usage(ctx context.Context) error {
+	drift, err := c.meta.RecountUsage(ctx)
+	for _, d := range drift {
+		c.found(Problem{Kind: ProblemUsage, Message: fmt.Sprintf(
+			"namespace %q is counted with %d %s and has %d: its quota is off by that; please report it", d.Namespace, d.Counted, d.What, d.Found)})
 	}
 	return err
 }

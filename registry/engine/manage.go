@@ -246,6 +246,9 @@ func (e *Engine) RestoreNamespace(ctx context.Context, name string) (int, error)
 		}
 		return true, e.RestoreRepository(ctx, r.Name)
 	})
+	if err == nil && n == 0 { // a repository brings its namespace back with it
+		err = e.restoreEmpty(ctx, name)
+	}
 	return n, err
 }
 

@@ -61,6 +61,25 @@ func (e *Engine) Quota(ctx context.Context, namespace string) (meta.Quota, error
 	return u.Quota, wrap(op, err)
 }
 
+// restoreEmpty takes a namespace out of the trash that has no repositories to
+// restore with it, but grants and settings.
+func (e *Engine) restoreEmpty(ctx context.Context, name string) error {
+	const op = "engine.RestoreNamespace"
+	err := e.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) error {
+		if err := tx.RestoreNamespace(ctx, name); err != nil {
+			return err
+		}
+		return tx.Record(ctx, meta.AuditRecord{Action: "namespace.restore", Namespace: name})
+	})
+	if errors.Is(err, meta.ErrNotFound) {
+		return registry.E(op, registry.NameUnknown, nil, "there is no deleted namespace %q", name)
+	}
+	if err == nil {
+		e.reloadFeeds(ctx)
+	}
+	return wrap(op, err)
+}
+
 // NamespaceUsage is what a namespace holds and may hold.
 type NamespaceUsage struct {
 	meta.NamespaceUsage

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -133,7 +134,7 @@ func (e *Engine) PutBlob(ctx context.Context, r registry.Repo, body io.Reader, w
 // it fails, saved stay as they were: a session, or the blob that another request
 // made of it, still has them.
 func (e *Engine) addBlob(ctx context.Context, op string, r registry.Repo, d registry.Digest, saved []meta.Object, last meta.Object, before func(context.Context, *meta.Tx) error) (registry.Descriptor, error) {
-	objects, err := e.nonEmpty(ctx, append(saved[:len(saved):len(saved)], last))
+	objects, err := e.nonEmpty(ctx, append(slices.Clip(saved), last))
 	if err != nil {
 		return registry.Descriptor{}, wrap(op, err)
 	}

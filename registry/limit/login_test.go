@@ -8,7 +8,7 @@ import (
 )
 
 // guess tries a wrong secret, and returns how long to wait if it may not.
-func guess(t testing.TB, l *Limiter, address, account string) time.Duration {
+func guess(t *testing.T, l *Limiter, address, account string) time.Duration {
 	t.Helper()
 	if w := wait(t, l.Login(address, account)); w > 0 {
 		return w
@@ -30,7 +30,7 @@ func TestFailuresOfOneAddress(t *testing.T) {
 		begin, n := time.Now(), 0
 		for time.Since(begin) < 10*time.Minute {
 			if w := guess(t, l, "192.0.2.1", fmt.Sprint("other", n)); w > 0 {
-				time.Sleep(w)
+				pass(w)
 			} else {
 				n++
 			}
@@ -52,7 +52,7 @@ func TestDelayGrows(t *testing.T) {
 		for len(got) < 9 {
 			if w := guess(t, l, "192.0.2.1", "alice"); w > 0 {
 				got = append(got, w)
-				time.Sleep(w)
+				pass(w)
 			}
 		}
 		want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60}
@@ -65,7 +65,7 @@ func TestDelayGrows(t *testing.T) {
 			t.Errorf("another account must wait %s", w)
 		}
 		// A right one, or a quarter of an hour, and all is forgotten.
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if err := l.Login("192.0.2.1", "alice"); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestDelayGrows(t *testing.T) {
 		if guess(t, l, "192.0.2.1", "alice") == 0 {
 			t.Error("no wait after failures")
 		}
-		time.Sleep(forgetAfter)
+		pass(forgetAfter)
 		for range freeFailures {
 			if w := guess(t, l, "192.0.2.1", "alice"); w > 0 {
 				t.Errorf("must wait %s after %s", w, forgetAfter)
@@ -96,7 +96,7 @@ func TestTheRightPasswordGetsIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Default())
 		begin, next, guesses := time.Now(), [1000]time.Time{}, 0
-		for minute := 0; time.Since(begin) < time.Hour; time.Sleep(time.Second) {
+		for minute := 0; time.Since(begin) < time.Hour; pass(time.Second) {
 			for i := range next {
 				address := fmt.Sprintf("10.0.%d.%d", i>>8, i&255)
 				if time.Now().Before(next[i]) {
@@ -147,7 +147,7 @@ func TestFailuresAreNotForgottenUnderAttack(t *testing.T) {
 			if guess(t, l, "192.0.2.1", "alice") == 0 {
 				guesses++
 			}
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		if guesses > freeFailures+7 { // at 1, 2, 4, 8, 16, 32 and 60 seconds
 			t.Errorf("%d guesses in two minutes, want at most %d", guesses, freeFailures+7)

@@ -105,6 +105,9 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	m := obs.NewMetrics(obs.Build{Version: "v1.2.3", Revision: "abc", Go: "go1"})
 	m.Cache(func() (hits, misses uint64) { return 3, 1 })
+	m.Namespaces(func() ([]obs.NamespaceUsage, error) {
+		return []obs.NamespaceUsage{{Name: "", Bytes: 10, Manifests: 2}, {Name: "acme", Bytes: 7, Manifests: 1, QuotaBytes: new(int64(100))}}, nil
+	})
 	pull := m.Route("oci", "manifest_get", obs.Pull, "manifest")
 	push := m.Route("oci", "blob_upload_put", obs.Push, "blob")
 	m.Route("oci", "catalog", obs.None, "")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -94,7 +95,10 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.issuers = newIssuers(cfg.Egress, s.now)
 	s.pages = newPages()
-	s.mux = s.routes()
+	s.mux = http.NewServeMux()
+	for pattern, serve := range s.handlers() {
+		s.mux.HandleFunc(pattern, serve)
+	}
 	return s, nil
 }
 
@@ -109,20 +113,24 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-func (s *Service) routes() *http.ServeMux {
-	m := http.NewServeMux()
-	m.HandleFunc("POST /-/oidc/token", s.serveToken)
-	m.HandleFunc("GET /_/oidc/audience", s.serveAudience)
-	m.HandleFunc("POST /_/oidc/mint-token", s.serveMint)
-	m.HandleFunc("POST /_/oidc/burn-token", s.serveBurn)
-	m.HandleFunc("POST /-/login", s.serveBegin)
-	m.HandleFunc("GET /-/login/callback", s.serveCallback)
-	m.HandleFunc("GET /-/login/{id}", s.servePage)
-	m.HandleFunc("POST /-/login/{id}", s.servePassword)
-	m.HandleFunc("GET /-/login/{id}/provider", s.serveProvider)
-	m.HandleFunc("POST /-/login/{id}/done", s.serveDone)
-	return m
+func (s *Service) handlers() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"POST /-/oidc/token":         s.serveToken,
+		"GET /_/oidc/audience":       s.serveAudience,
+		"POST /_/oidc/mint-token":    s.serveMint,
+		"POST /_/oidc/burn-token":    s.serveBurn,
+		"POST /-/login":              s.serveBegin,
+		"GET /-/login/callback":      s.serveCallback,
+		"GET /-/login/{id}":          s.servePage,
+		"POST /-/login/{id}":         s.servePassword,
+		"GET /-/login/{id}/provider": s.serveProvider,
+		"POST /-/login/{id}/done":    s.serveDone,
+	}
 }
+
+// Routes lists what is served: a method and a path, as [http.ServeMux] writes
+// them.
+func (s *Service) Routes() []string { return slices.Sorted(maps.Keys(s.handlers())) }
 
 // Audience is what ID tokens of CI jobs must be for, "" for what rules say.
 func (s *Service) Audience() string { return s.cfg.Audience }

@@ -61,7 +61,7 @@ const (
 // ([OfRepository] …); for "", whichever of them has that name, in this order.
 // It returns what it set, or ErrNotFound.
 func (t *Tx) SetVisibility(ctx context.Context, what string, name registry.Repo, visibility string) (string, error) {
-	err := error(ErrNotFound)
+	err := ErrNotFound
 	for _, kind := range []struct{ what, statement string }{
 		{OfRepository, `UPDATE repositories SET visibility = ? WHERE name = ? AND deleted_at IS NULL`},
 		{OfFeed, `UPDATE feeds SET visibility = ? WHERE id = (SELECT f.id FROM feeds f JOIN namespaces n ON n.id = f.namespace_id

@@ -44,6 +44,7 @@
 //	principals         users and service accounts; groups, group_members
 //	grants             who may do what where; trusts the same for CI jobs
 //	tokens             hashes of secrets; secret_keys the server's own, sealed
+//	logins             log-ins under way in a browser, for minutes
 //	audit              what was done, one hash chain each; audit_heads how far each goes
 //	object_blocks      storage keys reserved but not yet known to be used
 package meta

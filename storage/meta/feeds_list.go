@@ -51,6 +51,15 @@ func (q queries) InFeed(ctx context.Context, feed int64) (Repository, error) {
 	})
 }
 
+// RestoreNamespace takes a namespace out of the trash, with what was granted in
+// it. It returns ErrNotFound.
+func (t *Tx) RestoreNamespace(ctx context.Context, name string) error {
+	if err := t.must(ctx, `UPDATE namespaces SET deleted_at = NULL WHERE name = ? AND deleted_at IS NOT NULL`, name); err != nil {
+		return err
+	}
+	return t.TouchAccess(ctx)
+}
+
 // DeleteFeed removes a feed that no repository is in.
 func (t *Tx) DeleteFeed(ctx context.Context, feed int64) error {
 	return t.must(ctx, `DELETE FROM feeds WHERE id = ?`, feed)

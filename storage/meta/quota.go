@@ -36,14 +36,11 @@ func (e *QuotaError) Is(target error) bool { return target == ErrQuota }
 // migration 5 raise.
 const quotaMark = "packhouse quota "
 
-// quotaError reads what such a trigger raised; nil for another message.
-func quotaError(message string) error {
+// quotaError reads what such a trigger raised; ok is false for another message.
+func quotaError(message string) (e *QuotaError, ok bool) {
 	_, text, found := strings.Cut(message, quotaMark)
-	var e QuotaError
-	if !found || json.NewDecoder(strings.NewReader(text)).Decode(&e) != nil {
-		return nil
-	}
-	return &e
+	e = &QuotaError{}
+	return e, found && json.NewDecoder(strings.NewReader(text)).Decode(e) == nil
 }
 
 // Quota is how much a namespace may hold; nil for no limit. One below what is

@@ -22,7 +22,11 @@ func BenchmarkPushWithCounts(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				defer s.Close()
+				b.Cleanup(func() {
+					if err := s.Close(); err != nil {
+						b.Error(err)
+					}
+				})
 				update := func(f func(context.Context, *Tx) error) {
 					if err := s.Update(b.Context(), Options{Durable: durable, Unaudited: true}, f); err != nil {
 						b.Fatal(err)

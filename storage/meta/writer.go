@@ -262,8 +262,8 @@ func translate(err error) error {
 	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		if e.Code() == sqlite3.SQLITE_CONSTRAINT_TRIGGER {
-			if q := quotaError(e.Error()); q != nil {
-				return q
+			if full, ok := quotaError(e.Error()); ok {
+				return full
 			}
 		}
 		switch e.Code() & 0xff { // the primary result code
