@@ -30,7 +30,7 @@ var canonical = []struct {
 	{"GET", "/priv/generic/app/1.0.0/app.txt", ""},
 	{"PUT", "/priv/generic/app/1.0.0/spelt.txt", "spelt"},
 	{"GET", "/priv/helm/charts/app-1.0.0.tgz", ""},
-	{"GET", "/api/priv/helm/charts", ""},
+	{"GET", "/api/priv/helm/charts/app", ""},
 	{"GET", "/-/api/v1/repositories/priv%2Fapp", ""},
 	{"DELETE", "/-/api/v1/repositories/priv%2Fapp", ""},
 }

@@ -142,6 +142,16 @@ func crash(ctx context.Context, e *environment) []result {
 	return results
 }
 
+func api(ctx context.Context, e *environment) []result {
+	_, results := e.goTest(ctx, "api", "10m", "./api")
+	return results
+}
+
+func openID(ctx context.Context, e *environment) []result {
+	_, results := e.goTest(ctx, "oidc", "10m", "./oidc")
+	return results
+}
+
 func secrets(ctx context.Context, e *environment) []result {
 	_, results := e.goTest(ctx, "secrets", "10m", "./secrets")
 	return results

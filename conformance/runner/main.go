@@ -123,11 +123,16 @@ func allSteps() []step {
 		{name: "fuzz", what: "every fuzz target for $FUZZTIME", run: fuzz},
 		{name: "oci", what: "the official OCI conformance suite, everything on", run: suites},
 		{name: "crash", what: "killed, powered off, full and hostile: the short tier", run: crash},
+		{name: "api", what: "the administrative API held against its own description", run: api},
 		{name: "secrets", what: "secrets sent everywhere, and looked for in all that the server writes and shows", run: secrets},
 		{name: "adopt", what: "the data directory of a real distribution registry is taken over", tools: tools.Peers(), run: adopt},
 		{
 			name: "clients", what: "real clients over plain HTTP and TLS, and those that log in; writes conformance/README.md",
 			packages: tools.DebianPackages(), tools: slices.Concat(tools.Clients(), tools.PackageClients()), run: clients,
+		},
+		{
+			name: "oidc", what: "people and CI jobs that log in by a real OpenID Connect issuer",
+			packages: tools.DebianPackages(), tools: tools.PackageClients(), run: openID,
 		},
 		{
 			name: "packages", what: "real package clients, and packages that exist in the world; writes conformance/README.md",

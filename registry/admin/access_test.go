@@ -217,6 +217,28 @@ func TestQuotaAndUsage(t *testing.T) {
 	})
 }
 
+// What was granted in a namespace comes back with it, repositories or not.
+func TestEmptyNamespaceComesBack(t *testing.T) {
+	t.Parallel()
+	callers(t, func(t *testing.T, _ *admin.Env, c admin.Caller) {
+		t.Helper()
+		acme := admin.NamespaceParams{Namespace: "acme"}
+		call(t, c, admin.NamespaceCreate, admin.NamespaceCreateParams{NamespaceParams: acme})
+		call(t, c, admin.GrantAdd, admin.GrantAddParams{Subject: "anonymous", Role: "reader", Namespace: "acme"})
+		call(t, c, admin.NamespaceDelete, acme)
+		if list := call(t, c, admin.GrantList, admin.GrantListParams{}); len(list) != 0 {
+			t.Errorf("deleted: %+v", list)
+		}
+		call(t, c, admin.NamespaceRestore, acme)
+		if list := call(t, c, admin.GrantList, admin.GrantListParams{Namespace: "acme"}); len(list) != 1 {
+			t.Errorf("restored: %+v", list)
+		}
+		if _, err := admin.Call(t.Context(), c, admin.NamespaceRestore, acme, nil); !errors.Is(err, registry.NameUnknown) {
+			t.Errorf("restored twice: %v", err)
+		}
+	})
+}
+
 const file = `{
 	"namespaces": [
 		{"name": "/", "first_push": "admin"},

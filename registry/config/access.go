@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"log/slog"
 	"time"
 )
@@ -96,11 +97,21 @@ type Rates struct {
 	InFlight          Bytes `yaml:"in_flight" doc:"bytes of request bodies that one user, service account or CI job may be sending"`
 }
 
+// sealingKey does not quote what is no key: it may be somebody's.
+func (p *problems) sealingKey(key string, secret Secret) {
+	const size = 32
+	if raw, err := base64.StdEncoding.DecodeString(string(secret)); secret != "" && (err != nil || len(raw) != size) {
+		p.addf("%s: it is not %d bytes in base64: make one with `openssl rand -base64 %d`", key, size, size)
+	}
+}
+
 func (p *problems) access(c Config) {
 	p.oneOf("auth", c.Auth, AuthAuto, AuthOn)
 	if c.Auth == AuthOn && c.InsecureOpen {
 		p.addf("insecure_open: it contradicts auth: on: choose one")
 	}
+	p.sealingKey("secrets.key", c.Secrets.Key)
+	p.sealingKey("secrets.previous", c.Secrets.Previous)
 	p.positive("tokens.ttl", c.Tokens.TTL)
 	if c.Tokens.MaxTTL < c.Tokens.TTL {
 		p.addf("tokens.max_ttl: %s is less than tokens.ttl, %s", c.Tokens.MaxTTL, c.Tokens.TTL)

@@ -170,6 +170,9 @@ func setLeaf(v reflect.Value, key string, n *yaml.Node) error {
 		return fmt.Errorf("%s: want %s", key, wanted(v.Type()))
 	}
 	if err := n.Decode(v.Addr().Interface()); err != nil {
+		if v.Kind() == reflect.Map { // it may be a secret in the wrong place
+			return fmt.Errorf("%s: want %s", key, wanted(v.Type()))
+		}
 		return fmt.Errorf("%s: %q is not %s", key, n.Value, wanted(v.Type()))
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 
@@ -152,7 +153,7 @@ func (s *Service) redeem(ctx context.Context, op, code string, x sent) (claims, 
 	ctx = gooidc.ClientContext(ctx, s.issuers.client)
 	token, err := client.Exchange(ctx, code, oauth2.VerifierOption(x.Verifier))
 	if err != nil {
-		return bad(err, "it does not take its own code")
+		return bad(exchangeFailed(err), "it does not take its own code")
 	}
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
@@ -175,6 +176,22 @@ func (s *Service) redeem(ctx context.Context, op, code string, x sent) (claims, 
 		return bad(err, "its user info is not to be had, or is about somebody else")
 	}
 	return c, nil
+}
+
+// exchangeFailed is all that is said of a provider's refusal: its words may be
+// an echo of what it was sent, the client's secret too.
+func exchangeFailed(err error) error {
+	e, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok {
+		return err
+	}
+	code := e.ErrorCode
+	switch code { // RFC 6749, section 5.2
+	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope":
+	default:
+		code = "no error code of the protocol"
+	}
+	return fmt.Errorf("status %d, %s", e.Response.StatusCode, code)
 }
 
 // complete adds the claims that a provider keeps for its user info, OpenID

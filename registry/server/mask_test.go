@@ -13,6 +13,8 @@ func TestMaskedURI(t *testing.T) {
 		"/acme/npm/-/v1/done?id=1&secret=hush&x=y":                      "/acme/npm/-/v1/done?id=1&secret=***&x=y",
 		"/-/login/callback?code=hush&state=hush":                        "/-/login/callback?code=***&state=***",
 		"/token?service=h&scope=repository:a:pull&password=hush":        "/token?service=h&scope=repository:a:pull&password=***",
+		"/v2/?access_token=hush&API_KEY=hush&x-sig=hush&n=5":            "/v2/?access_token=***&API_KEY=***&x-sig=***&n=5",
+		"http://alice:hush@host/v2/":                                    "http://***host/v2/",
 		"/acme/generic/x/1/pkh_0123/y":                                  "/acme/generic/x/1/***/y",
 		"/token?account=alice&service=packages&scope=repository:a:pull": "/token?account=alice&service=packages&scope=repository:a:pull",
 	} {
