@@ -18,11 +18,11 @@ import (
 )
 
 // as serves the API to whoever shows a token, as a server would.
-func as(t *testing.T, env *admin.Env) func(token, method, path, body string) *http.Response {
+func as(t *testing.T, env *admin.Env) func(token, method, path, body string) answer {
 	t.Helper()
 	a := api(t, env)
-	return func(token, method, path, body string) *http.Response {
-		r := httptest.NewRequest(method, admin.Prefix+path, strings.NewReader(body))
+	return func(token, method, path, body string) answer {
+		r := httptest.NewRequestWithContext(t.Context(), method, admin.Prefix+path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		id := &auth.Identity{Kind: auth.Anonymous}
 		if token != "" {
@@ -32,9 +32,7 @@ func as(t *testing.T, env *admin.Env) func(token, method, path, body string) *ht
 			}
 		}
 		c := &registry.Caller{Identity: id, Principal: id.String(), Token: id.Token, Address: "192.0.2.1"}
-		w := httptest.NewRecorder()
-		a.ServeHTTP(w, r.WithContext(registry.WithCaller(r.Context(), c)))
-		return w.Result()
+		return answered(a, r.WithContext(registry.WithCaller(r.Context(), c)))
 	}
 }
 
@@ -68,15 +66,15 @@ func TestEveryOperationRefuses(t *testing.T) {
 		if op.Name == "user.password" {
 			body = `{"password":"correct horse"}`
 		}
-		anonymous := ask("", op.Method, path, body).StatusCode
+		anonymous := ask("", op.Method, path, body).status
 		res := ask(stranger, op.Method, path, body)
-		known := res.StatusCode
+		known := res.status
 		if want, ok := open[op.Name]; ok {
 			if known != want {
-				t.Errorf("%s answered %d to a stranger, want %d: %s", op.Name, known, want, bodyOf(t, res))
+				t.Errorf("%s answered %d to a stranger, want %d: %s", op.Name, known, want, res.body)
 			}
 		} else if known != http.StatusForbidden && known != http.StatusNotFound {
-			t.Errorf("%s answered %d to a stranger: %s", op.Name, known, bodyOf(t, res))
+			t.Errorf("%s answered %d to a stranger: %s", op.Name, known, res.body)
 		}
 		// Lists are for anyone, but there is nothing that nobody may see.
 		if described := op.Name == "api" || op.Name == "oci-name"; described == (anonymous == http.StatusUnauthorized) {
@@ -124,8 +122,8 @@ func TestNamespaceAdministrator(t *testing.T) {
 		{"GET", "/access", "", 403, ""},
 	} {
 		res := ask(lead, tc.method, tc.path, tc.body)
-		if body := bodyOf(t, res); res.StatusCode != tc.status || !strings.Contains(body, tc.want) {
-			t.Errorf("%s %s %s: %d %s, want %d with %s", tc.method, tc.path, tc.body, res.StatusCode, body, tc.status, tc.want)
+		if body := res.body; res.status != tc.status || !strings.Contains(body, tc.want) {
+			t.Errorf("%s %s %s: %d %s, want %d with %s", tc.method, tc.path, tc.body, res.status, body, tc.status, tc.want)
 		}
 	}
 	if n := call(t, local, admin.NamespaceShow, admin.NamespaceParams{Namespace: "acme"}); n.FirstPush != "admin" || n.Visibility != "public" {
@@ -215,6 +213,31 @@ func TestQuotaAndUsage(t *testing.T) {
 			t.Errorf("negative: %v", err)
 		}
 	})
+}
+
+// What cannot be made as it was asked for is not made at all.
+func TestNothingIsHalfMade(t *testing.T) {
+	t.Parallel()
+	env := environmentWith(t, t.TempDir(), nil)
+	local := admin.Local{Env: env}
+	call(t, local, admin.NamespaceCreate, admin.NamespaceCreateParams{NamespaceParams: admin.NamespaceParams{Namespace: "acme"}})
+	ci := somebody(t, local, "ci")
+	call(t, local, admin.GrantAdd, admin.GrantAddParams{Subject: "service:ci", Role: "publisher", Namespace: "acme"})
+	ask := as(t, env)
+	for body, want := range map[string]int{
+		`{"repo":"acme/app","visibility":"public"}`: http.StatusForbidden,
+		`{"repo":"acme/app","visibility":"secret"}`: http.StatusForbidden,
+	} {
+		if res := ask(ci, "POST", "/repositories", body); res.status != want {
+			t.Errorf("%s: %d %s, want %d", body, res.status, res.body, want)
+		}
+	}
+	if list := call(t, local, admin.RepoList, admin.RepoListParams{}); len(list) != 0 {
+		t.Errorf("made: %+v", list)
+	}
+	if res := ask(ci, "POST", "/repositories", `{"repo":"acme/app"}`); res.status != http.StatusCreated {
+		t.Errorf("%d %s", res.status, res.body)
+	}
 }
 
 // What was granted in a namespace comes back with it, repositories or not.
@@ -396,8 +419,8 @@ func TestPruneKeepsTheCaller(t *testing.T) {
 			ask := as(t, env)
 			res := ask(lead, "POST", "/access", `{"prune": true, "access": `+tc.text+`}`)
 			var done admin.Applied
-			if err := json.Unmarshal([]byte(bodyOf(t, res)), &done); err != nil || res.StatusCode != http.StatusOK {
-				t.Fatalf("%d %v", res.StatusCode, err)
+			if err := json.Unmarshal([]byte(res.body), &done); err != nil || res.status != http.StatusOK {
+				t.Fatalf("%d %v", res.status, err)
 			}
 			if diff := cmp.Diff(tc.kept, done.Kept); diff != "" {
 				t.Errorf("kept (-want +got):\n%s", diff)
@@ -405,8 +428,8 @@ func TestPruneKeepsTheCaller(t *testing.T) {
 			if list := call(t, local, admin.SAList, admin.Page{}); len(list) != 1 || list[0].Name != "lead" {
 				t.Errorf("service accounts: %+v", list)
 			}
-			if res := ask(lead, "GET", "/access", ""); res.StatusCode != http.StatusOK {
-				t.Errorf("locked out: %d %s", res.StatusCode, bodyOf(t, res))
+			if res := ask(lead, "GET", "/access", ""); res.status != http.StatusOK {
+				t.Errorf("locked out: %d %s", res.status, res.body)
 			}
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,25 +15,28 @@ import (
 	"github.com/packhouse/packhouse/registry/admin"
 )
 
+// answer is what a client got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
 // ask sends a request of a client to the API. Headers are "Name: value".
-func ask(a *admin.API, method, path, body string, headers ...string) *http.Response {
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
+func ask(t *testing.T, a http.Handler, method, path, body string, headers ...string) answer {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)
 	}
-	w := httptest.NewRecorder()
-	a.ServeHTTP(w, r)
-	return w.Result()
+	return answered(a, r)
 }
 
-func bodyOf(t *testing.T, res *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+func answered(a http.Handler, r *http.Request) answer {
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	return answer{w.Code, w.Header(), w.Body.String()}
 }
 
 const asJSON = "Content-Type: application/json"
@@ -82,20 +84,20 @@ func TestRequests(t *testing.T) {
 		{"long work in one piece", "POST", "/gc", `{"dry_run":true}`, []string{asJSON}, 200, `{"uploads":0`},
 		{"the description", "GET", "/openapi.json", "", nil, 200, `"openapi":"3.1.0"`},
 	} {
-		res := ask(a, tc.method, admin.Prefix+tc.path, tc.body, tc.headers...)
-		body := bodyOf(t, res)
-		if res.StatusCode != tc.status || !strings.Contains(body, tc.want) || res.Header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s: %d %s %s, want %d with %s", tc.name, res.StatusCode, res.Header.Get("Content-Type"), body, tc.status, tc.want)
+		res := ask(t, a, tc.method, admin.Prefix+tc.path, tc.body, tc.headers...)
+		body := res.body
+		if res.status != tc.status || !strings.Contains(body, tc.want) || res.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %s %s, want %d with %s", tc.name, res.status, res.header.Get("Content-Type"), body, tc.status, tc.want)
 		}
-		if tc.method == "HEAD" && (body != "" || res.Header.Get("Content-Length") == "") {
-			t.Errorf("%s: %q, length %q", tc.name, body, res.Header.Get("Content-Length"))
+		if tc.method == "HEAD" && (body != "" || res.header.Get("Content-Length") == "") {
+			t.Errorf("%s: %q, length %q", tc.name, body, res.header.Get("Content-Length"))
 		}
 	}
-	res := ask(a, "DELETE", admin.Prefix+"/repositories/acme%2Fapp", "")
-	if body := bodyOf(t, res); res.StatusCode != http.StatusNoContent || body != "" {
-		t.Errorf("no result: %d %q", res.StatusCode, body)
+	res := ask(t, a, "DELETE", admin.Prefix+"/repositories/acme%2Fapp", "")
+	if body := res.body; res.status != http.StatusNoContent || body != "" {
+		t.Errorf("no result: %d %q", res.status, body)
 	}
-	if allow := ask(a, "PUT", admin.Prefix+"/repositories/a", "").Header["Allow"]; cmp.Diff([]string{"DELETE", "GET", "HEAD"}, allow) != "" {
+	if allow := ask(t, a, "PUT", admin.Prefix+"/repositories/a", "").header["Allow"]; cmp.Diff([]string{"DELETE", "GET", "HEAD"}, allow) != "" {
 		t.Errorf("Allow: %q", allow)
 	}
 }
@@ -105,7 +107,7 @@ func TestProblem(t *testing.T) {
 	t.Parallel()
 	a := api(t, environment(t, t.TempDir()))
 	var p admin.Problem
-	if err := json.Unmarshal([]byte(bodyOf(t, ask(a, "GET", admin.Prefix+"/repositories/nowhere", ""))), &p); err != nil {
+	if err := json.Unmarshal([]byte(ask(t, a, "GET", admin.Prefix+"/repositories/nowhere", "").body), &p); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(admin.Problem{Code: registry.NameUnknown, Message: "there is no repository nowhere"}, p); diff != "" {
@@ -121,14 +123,14 @@ func TestLines(t *testing.T) {
 	push(t, env.Engine, "app", "latest", "")
 	a := api(t, env)
 	lines := "Accept: application/json;q=0.5, application/jsonl"
-	res := ask(a, "POST", admin.Prefix+"/fsck", "", lines)
-	if body := bodyOf(t, res); res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "application/jsonl" ||
+	res := ask(t, a, "POST", admin.Prefix+"/fsck", "", lines)
+	if body := res.body; res.status != http.StatusOK || res.header.Get("Content-Type") != "application/jsonl" ||
 		!strings.HasPrefix(body, `{"progress":{"phase":"check"`) || !strings.Contains(body, "\n"+`{"result":{"blobs":1,`) {
-		t.Errorf("%d %s %s", res.StatusCode, res.Header, body)
+		t.Errorf("%d %s %s", res.status, res.header, body)
 	}
-	res = ask(a, "POST", admin.Prefix+"/fsck", "{", lines, asJSON)
-	if res.StatusCode != http.StatusBadRequest || res.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("%d %s", res.StatusCode, res.Header)
+	res = ask(t, a, "POST", admin.Prefix+"/fsck", "{", lines, asJSON)
+	if res.status != http.StatusBadRequest || res.header.Get("Content-Type") != "application/json" {
+		t.Errorf("%d %s", res.status, res.header)
 	}
 }
 
@@ -145,15 +147,15 @@ func TestPages(t *testing.T) {
 	a := api(t, env)
 	follow := func(url string) (names []string, pages int) {
 		for url != "" {
-			res := ask(a, "GET", url, "")
+			res := ask(t, a, "GET", url, "")
 			var page []admin.Repository
-			if err := json.Unmarshal([]byte(bodyOf(t, res)), &page); err != nil {
+			if err := json.Unmarshal([]byte(res.body), &page); err != nil {
 				t.Fatal(err)
 			}
 			for _, r := range page {
 				names = append(names, string(r.Name))
 			}
-			link := res.Header.Get("Link")
+			link := res.header.Get("Link")
 			url, _, _ = strings.Cut(strings.TrimPrefix(link, "<"), ">")
 			if link != "" && !strings.HasSuffix(link, `; rel="next"`) {
 				t.Errorf("Link: %s", link)
@@ -197,9 +199,9 @@ func TestAccessComesFirst(t *testing.T) {
 		{"GET", "/repositories/acme%2Fapp/tags/x%2Fy/history?limit=x", ""},
 		{"POST", "/repositories/acme%2Fapp/tags/latest/restore", `{"digest":"x"}`},
 	} {
-		res := ask(a, r[0], admin.Prefix+r[1], r[2], asJSON)
-		if res.StatusCode != http.StatusUnauthorized || len(res.Header["Www-Authenticate"]) != 2 {
-			t.Errorf("%s %s: %d %s", r[0], r[1], res.StatusCode, res.Header)
+		res := ask(t, a, r[0], admin.Prefix+r[1], r[2], asJSON)
+		if res.status != http.StatusUnauthorized || len(res.header["Www-Authenticate"]) != 2 {
+			t.Errorf("%s %s: %d %s", r[0], r[1], res.status, res.header)
 		}
 	}
 	want := []string{
@@ -217,8 +219,7 @@ func TestSocketIsTheOperators(t *testing.T) {
 		who = append(who, registry.CallerOf(ctx).Principal)
 		return registry.E("gate", registry.Denied, nil, "no")
 	})}
-	w := httptest.NewRecorder()
-	api(t, env).Socket().ServeHTTP(w, httptest.NewRequest("POST", admin.Prefix+"/gc", nil))
+	ask(t, api(t, env).Socket(), "POST", admin.Prefix+"/gc", "")
 	_, _ = admin.Call(t.Context(), admin.Local{Env: env}, admin.GC, admin.GCParams{}, nil)
 	if diff := cmp.Diff([]string{"operator", "operator"}, who); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

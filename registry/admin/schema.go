@@ -31,7 +31,7 @@ func (s *schemas) of(t reflect.Type) object {
 	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
 		return object{"type": "string"}
 	}
-	switch t.Kind() { //nolint:exhaustive // others are refused below
+	switch t.Kind() {
 	case reflect.Pointer:
 		return s.of(t.Elem())
 	case reflect.String:

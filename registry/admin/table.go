@@ -71,7 +71,7 @@ func accounts() []Operation {
 		user    = "/users/{user}"
 		service = "/services/{service}"
 		group   = "/groups/{group}"
-		token   = "/tokens/{token}"
+		byID    = "/tokens/{token}"
 	)
 	ofUser, ofService, ofGroup := Needs(registry.Admin, everything[UserParams]), Needs(registry.Admin, everything[ServiceParams]), Needs(registry.Admin, everything[GroupParams])
 	return []Operation{
@@ -101,10 +101,10 @@ func accounts() []Operation {
 		operation(GroupRemove, "DELETE "+group+"/members/{member}", "Take somebody out of a group", Needs(registry.Admin, everything[MemberParams]), groupRemove),
 
 		listing(TokenList, "GET /tokens", "List tokens, without their secrets", SignedIn(), tokenList),
-		operation(TokenShow, "GET "+token, "Show a token, without its secret", SignedIn(), tokenShow),
+		operation(TokenShow, "GET "+byID, "Show a token, without its secret", SignedIn(), tokenShow),
 		operation(TokenCreate, "POST /tokens", "Make a token", SignedIn(), tokenCreate).created(),
-		operation(TokenRotate, "POST "+token+"/rotate", "Replace a token by a new one; both work for a while", SignedIn(), tokenRotate).created(),
-		operation(TokenRevoke, "DELETE "+token, "End a token at once", SignedIn(), tokenRevoke),
+		operation(TokenRotate, "POST "+byID+"/rotate", "Replace a token by a new one; both work for a while", SignedIn(), tokenRotate).created(),
+		operation(TokenRevoke, "DELETE "+byID, "End a token at once", SignedIn(), tokenRevoke),
 	}
 }
 
