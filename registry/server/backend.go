@@ -122,8 +122,10 @@ func (b *Backend) openAccess(ctx context.Context, c config.Config, box *seal.Box
 	if err != nil {
 		return fmt.Errorf("start access: %w", err)
 	}
-	if _, err := b.Auth.Reseal(ctx); err != nil {
-		return fmt.Errorf("seal the server's keys again: %w", err)
+	if c.Secrets.Previous != "" { // else there is nothing to write, which a full disk could refuse
+		if _, err := b.Auth.Reseal(ctx); err != nil {
+			return fmt.Errorf("seal the server's keys again: %w", err)
+		}
 	}
 	checkpoints := c.Audit.Checkpoints
 	if checkpoints == "" {

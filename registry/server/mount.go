@@ -46,6 +46,9 @@ func (h *handler) serveMount(x *exchange, r *http.Request, c *registry.Caller, m
 		return
 	}
 	m.Handler.ServeHTTP(x, r)
+	if m.Checks { // and perhaps found out who it is
+		x.request.Principal = c.Principal
+	}
 }
 
 // refuse answers where no protocol has a form of its own.

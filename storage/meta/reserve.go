@@ -19,7 +19,7 @@ type reserve struct {
 	held bool
 }
 
-const reserveBytes = 4 << 20 // a few hundred deletes' worth of log pages
+const reserveBytes = 8 << 20 // a few hundred deletes' worth of log pages, with their records
 
 func newReserve(dir string) *reserve {
 	r := &reserve{path: filepath.Join(dir, "reserve")}
