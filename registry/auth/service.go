@@ -152,6 +152,9 @@ func (s *Service) Refresh(ctx context.Context) error {
 		return wrap(op, err)
 	}
 	s.policy.Store(p)
+	if s.cfg.Open != nil && before != nil && s.cfg.Open(before) && !s.cfg.Open(p) {
+		s.log.InfoContext(ctx, "there are accounts: from now on everybody is asked for credentials")
+	}
 	if problems := p.Problems(); len(problems) > 0 && (before == nil || len(before.problems) != len(problems)) {
 		s.log.WarnContext(ctx, "access rows are not understood", "count", len(problems), "first", problems[0])
 	}

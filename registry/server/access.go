@@ -54,6 +54,27 @@ func (e *entrance) admit(r *http.Request, c *registry.Caller, checked bool) erro
 	return e.limits.Request(c.Principal, "", id.Exempt)
 }
 
+// unknownLength is what a body counts for that does not say how long it is.
+const unknownLength = 8 << 20
+
+// carry counts a request's body among those that its principal, or for nobody
+// its address, is sending; release ends that.
+func (e *entrance) carry(r *http.Request, c *registry.Caller) (release func(), err error) {
+	id, _ := c.Identity.(*auth.Identity)
+	n := r.ContentLength
+	if n == 0 || id == nil || id.Kind == auth.Open || id.Exempt {
+		return func() {}, nil
+	}
+	if n < 0 {
+		n = unknownLength
+	}
+	who := c.Principal
+	if id.Kind == auth.Anonymous {
+		who = c.Address
+	}
+	return e.limits.Bytes(who, n)
+}
+
 func isOpen(c *registry.Caller) bool {
 	id, ok := c.Identity.(*auth.Identity)
 	return ok && id.Kind == auth.Open

@@ -127,3 +127,43 @@ func TestTokenProtocol(t *testing.T) {
 		t.Errorf("wrong password: %d", res.StatusCode)
 	}
 }
+
+// Two bodies at once may be more than one principal may send.
+func TestBytesInFlight(t *testing.T) {
+	t.Parallel()
+	_, r, admin := guarded(t, func(c *config.Config) { c.Rates.InFlight = 4 * config.KiB })
+	body, end := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", r.URL()+"/v2/acme/app/blobs/uploads/?digest=sha256:"+strings.Repeat("0", 64), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = 4096
+	req.SetBasicAuth("admin", admin)
+	first := make(chan error, 1)
+	go func() {
+		res, err := r.client.Do(req)
+		if err == nil {
+			err = res.Body.Close()
+		}
+		first <- err
+	}()
+	if _, err := end.Write(make([]byte, 10)); err != nil { // it is under way
+		t.Fatal(err)
+	}
+	second := func() int {
+		res, _ := r.send(t, "POST", "/v2/acme/app/blobs/uploads/", "admin:"+admin, strings.Repeat("x", 2000))
+		return res.StatusCode
+	}
+	for second() != http.StatusTooManyRequests {
+		if t.Context().Err() != nil {
+			t.Fatal("never refused")
+		}
+	}
+	_ = end.CloseWithError(io.ErrUnexpectedEOF)
+	<-first
+	for second() == http.StatusTooManyRequests {
+		if t.Context().Err() != nil {
+			t.Fatal("still refused")
+		}
+	}
+}

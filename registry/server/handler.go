@@ -129,6 +129,12 @@ func (h *handler) serve(x *exchange, r *http.Request, c *registry.Caller, proxie
 	if !isOpen(c) { // else everybody is the same nobody
 		x.request.Principal = c.Principal
 	}
+	if refused == nil {
+		var release func()
+		if release, refused = h.entry.carry(r, c); refused == nil {
+			defer release()
+		}
+	}
 	if path == "/v2" || len(path) >= 4 && path[:4] == "/v2/" {
 		h.serveOCI(x, r, c, refused, proxied)
 		return
