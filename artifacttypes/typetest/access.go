@@ -57,16 +57,12 @@ func (s Suite) refusals(t *testing.T) {
 		r, sent := requests[0], new(counter)
 		sent.ReadCloser, r.Body = r.Body, sent
 		r.Header.Set("Expect", "100-continue")
-		res := as.Do(r.WithContext(t.Context()))
-		body, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
+		got := as.answer(r)
+		if got.status != test.status || strings.TrimSpace(got.body) == "" {
+			t.Errorf("%q publishes: %d %q, want %d and a sentence", test.who, got.status, got.body, test.status)
 		}
-		if res.StatusCode != test.status || strings.TrimSpace(string(body)) == "" {
-			t.Errorf("%q publishes: %s %q, want %d and a sentence", test.who, res.Status, body, test.status)
-		}
-		if asked := res.Header.Get("WWW-Authenticate") != ""; asked != (test.status == http.StatusUnauthorized) {
-			t.Errorf("%q publishes: challenge %q with %s", test.who, res.Header.Get("WWW-Authenticate"), res.Status)
+		if asked := got.header.Get("WWW-Authenticate") != ""; asked != (test.status == http.StatusUnauthorized) {
+			t.Errorf("%q publishes: challenge %q with %d", test.who, got.header.Get("WWW-Authenticate"), got.status)
 		}
 		if sent.n > 0 && (!s.Late || test.who == "") {
 			t.Errorf("%q publishes: %d bytes were read before it was refused", test.who, sent.n)
@@ -76,11 +72,43 @@ func (s Suite) refusals(t *testing.T) {
 	p.As(owner).wantFiles(s.First)
 	p.As(reader).wantFiles(s.First)
 	for _, path := range slices.Sorted(maps.Values(s.First.Paths)) {
-		res, body := p.Get(http.MethodGet, path, nil)
-		if res.StatusCode != http.StatusUnauthorized || res.Header.Get("WWW-Authenticate") == "" || len(body) == 0 {
-			t.Errorf("nobody gets %s: %s %q, want 401, a challenge and a sentence", path, res.Status, body)
+		got := p.get(http.MethodGet, path, nil)
+		if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") == "" || got.body == "" {
+			t.Errorf("nobody gets %s: %d %q, want 401, a challenge and a sentence", path, got.status, got.body)
 		}
 	}
+}
+
+// answer is all of a response.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// answer sends r.
+func (p *Place) answer(r *http.Request) answer {
+	p.T.Helper()
+	res := p.Do(r.WithContext(p.T.Context()))
+	defer func() { _ = res.Body.Close() }() // it is read to its end
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
+// get asks for a path below the feed.
+func (p *Place) get(method, path string, header http.Header) answer {
+	p.T.Helper()
+	r, err := http.NewRequestWithContext(p.T.Context(), method, p.Base()+path, nil)
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	if header != nil {
+		r.Header = header
+	}
+	return p.answer(r)
 }
 
 // counter counts the bytes of a body that are sent.
@@ -110,11 +138,9 @@ func (s Suite) hidden(t *testing.T) {
 		all := map[string]string{}
 		for _, path := range paths {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
-				res, body := p.As(visitor).Get(method, path, s.Header.Clone())
-				res.Header.Del("Date")
-				var header strings.Builder
-				_ = res.Header.Write(&header) // a Builder takes all
-				all[method+" "+path] = res.Status + "\n" + header.String() + "\n" + string(body)
+				got := p.As(visitor).get(method, path, s.Header.Clone())
+				got.header.Del("Date")
+				all[method+" "+path] = fmt.Sprintf("%d\n%s\n%s", got.status, headerText(got.header), got.body)
 			}
 		}
 		requests, err := s.First.Publish(p.Base())
@@ -122,12 +148,11 @@ func (s Suite) hidden(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, r := range requests {
-			res := p.As(visitor).Do(r.WithContext(t.Context()))
-			body, err := io.ReadAll(res.Body)
-			if err != nil || i == 0 && res.StatusCode != http.StatusForbidden {
-				t.Errorf("%s %s: %s %s, %v, want 403", r.Method, r.URL, res.Status, body, err)
+			got := p.As(visitor).answer(r)
+			if i == 0 && got.status != http.StatusForbidden {
+				t.Errorf("%s %s: %d %s, want 403", r.Method, r.URL, got.status, got.body)
 			}
-			all[fmt.Sprint("upload ", i)] = res.Status + "\n" + string(body)
+			all[fmt.Sprint("upload ", i)] = fmt.Sprintf("%d\n%s", got.status, got.body)
 		}
 		return all
 	}
@@ -143,4 +168,10 @@ func (s Suite) hidden(t *testing.T) {
 			}
 		}
 	}
+}
+
+func headerText(h http.Header) string {
+	var b strings.Builder
+	_ = h.Write(&b) // a Builder takes all
+	return b.String()
 }

@@ -106,7 +106,8 @@ func start(
 	oci := distspec.New(e, distspec.Options{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, err := admit(r)
-		r = r.WithContext(registry.WithCaller(r.Context(), &registry.Caller{Principal: name}))
+		ctx := registry.WithCaller(r.Context(), &registry.Caller{Principal: name})
+		r = r.WithContext(ctx)
 		target, ok := h.Find(r)
 		if !ok {
 			oci.ServeHTTP(w, r)
@@ -116,7 +117,7 @@ func start(
 			err = nil
 		}
 		if err == nil {
-			err = gate.Some(r.Context(), target.Verb(), registry.Repo(target.Feed().Name()))
+			err = gate.Some(ctx, target.Verb(), registry.Repo(target.Feed().Name()))
 		}
 		if err == nil {
 			err = target.Serve(w, r, p.URL)

@@ -2,6 +2,7 @@ package access
 
 import (
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -124,10 +125,10 @@ func TestCurl(t *testing.T) {
 		publish: func(t *testing.T, a actor, namespace, version string) command {
 			t.Helper()
 			a.File(t, "tool.bin", []byte(namespace+" "+version))
-			return command{argv: append(curl[:len(curl):len(curl)], "-T", "tool.bin", file(a, namespace, version))}
+			return command{argv: append(slices.Clip(curl), "-T", "tool.bin", file(a, namespace, version))}
 		},
 		read: func(_ *testing.T, a actor, namespace, version string) command {
-			return command{argv: append(curl[:len(curl):len(curl)], file(a, namespace, version))}
+			return command{argv: append(slices.Clip(curl), file(a, namespace, version))}
 		},
 	})
 }

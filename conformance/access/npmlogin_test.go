@@ -108,9 +108,9 @@ func TestNPMWebLogin(t *testing.T) {
 	s := start(t)
 	c := client{name: "npm web login", version: version, setUp: setNode}
 	alice := c.actor(t, s, "", "")
-	script := newTranscript(c)
 	login := command{argv: []string{node, npm, "login", "--auth-type=web", "--registry=" + npmFeed(alice, own)}}
 	t.Run("login in a browser", func(t *testing.T) {
+		t.Parallel()
 		t.Attr("client", "npm")
 		t.Attr("version", version)
 		t.Attr("use", "login in a browser")
@@ -121,14 +121,15 @@ func TestNPMWebLogin(t *testing.T) {
 		if err != nil {
 			t.Fatalf("login: %v", err)
 		}
+		script := newTranscript(c)
 		script.record(alice, "log in", login, page.ReplaceAllString(out, "PAGE\n"))
 		whoami := command{argv: []string{node, npm, "whoami", "--registry=" + npmFeed(alice, own)}}
 		rig.Equal(t, "whoami", strings.TrimSpace(alice.must(t, whoami)), "alice")
 		s.keeps(t, password, tokenText.FindString(string(alice.Read(t, ".npmrc"))))
+		if !t.Failed() {
+			script.compare(t)
+		}
 	})
-	if !t.Failed() {
-		script.compare(t)
-	}
 }
 
 var (

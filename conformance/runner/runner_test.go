@@ -166,8 +166,8 @@ func TestChoose(t *testing.T) {
 		only string
 		want string
 	}{
-		{"the short tier", false, "", "setup build vet unit fuzz oci crash adopt clients packages"},
-		{"the long tier", true, "", "setup build vet unit fuzz oci adopt clients packages crash-full bench"},
+		{"the short tier", false, "", "setup build vet unit fuzz oci crash api secrets adopt clients oidc packages"},
+		{"the long tier", true, "", "setup build vet unit fuzz oci api secrets adopt clients oidc packages crash-full bench"},
 		{"one step and what it needs", false, "oci", "setup build oci"},
 		{"a long step by name", false, "bench,vet", "setup build vet bench"},
 	} {

@@ -59,6 +59,9 @@ func (e *Engine) store(ctx context.Context, body io.Reader, h hash.Hash, limit i
 		}
 	}()
 	for {
+		if e.meta.Full() {
+			return o, nil, meta.ErrNoSpace
+		}
 		if _, err := w.Write(buf[:n]); err != nil {
 			return o, nil, err
 		}

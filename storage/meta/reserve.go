@@ -19,7 +19,10 @@ type reserve struct {
 	held bool
 }
 
-const reserveBytes = 8 << 20 // a few hundred deletes' worth of log pages, with their records
+const (
+	reserveBytes = 12 << 20 // some hundred deletes' worth of log pages, with their records
+	marginBytes  = 4 << 20  // what must be left beside it for the pushes that go on
+)
 
 func newReserve(dir string) *reserve {
 	r := &reserve{path: filepath.Join(dir, "reserve")}
@@ -27,8 +30,8 @@ func newReserve(dir string) *reserve {
 	return r
 }
 
-// refill tells whether the space is held. It takes it again once there is
-// twice as much: what is left then is for the pushes that go on.
+// refill tells whether the space is held. It takes it again once there is more
+// than that.
 func (r *reserve) refill() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -40,7 +43,7 @@ func (r *reserve) refill() bool {
 		return true
 	}
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(r.path), &s); err != nil || int64(s.Bavail)*s.Bsize < 2*reserveBytes {
+	if err := syscall.Statfs(filepath.Dir(r.path), &s); err != nil || int64(s.Bavail)*s.Bsize < reserveBytes+marginBytes {
 		return false
 	}
 	if err := os.WriteFile(r.path, make([]byte, reserveBytes), 0o600); err != nil {

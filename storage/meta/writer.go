@@ -105,6 +105,9 @@ func (w *writer) run() {
 
 // commit runs group in one transaction and answers each member.
 func (w *writer) commit(group []*pending) {
+	if !w.reserve.refill() { // what queued up before must not eat what deletes need
+		group = answer(group, func(p *pending) (error, bool) { return ErrNoSpace, !p.Frees })
+	}
 	results, err := w.try(group)
 	frees := slices.ContainsFunc(group, func(p *pending) bool { return p.Frees })
 	if errors.Is(err, ErrNoSpace) && frees && w.reserve.release() {
