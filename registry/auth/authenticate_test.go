@@ -282,7 +282,8 @@ func TestAuthenticateStorm(t *testing.T) {
 	close(watch)
 	<-watched
 	cores := int64(runtime.GOMAXPROCS(0))
-	if most.Load() > cores || wrong.Load() < 3*cores || away.Load() == 0 || wrong.Load()+away.Load() != 200 {
+	run := max(1, cores/2)
+	if most.Load() > run || wrong.Load() < run+2*cores || away.Load() == 0 || wrong.Load()+away.Load() != 200 {
 		t.Errorf("%d at once, %d refused, %d sent away", most.Load(), wrong.Load(), away.Load())
 	}
 	var good atomic.Int64

@@ -18,8 +18,9 @@ type hashPool struct {
 }
 
 func newHashPool() *hashPool {
-	n := runtime.GOMAXPROCS(0)
-	return &hashPool{admitted: make(chan struct{}, n+2*n), running: make(chan struct{}, n)}
+	cores := runtime.GOMAXPROCS(0)
+	run := max(1, cores/2) // the other half serves who is logged in
+	return &hashPool{admitted: make(chan struct{}, run+2*cores), running: make(chan struct{}, run)}
 }
 
 // run calls f when it is its turn. It returns TOOMANYREQUESTS if too many are
