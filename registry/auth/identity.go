@@ -1,8 +1,6 @@
 package auth
 
 import (
-	"strconv"
-
 	"github.com/packhouse/packhouse/registry"
 )
 
@@ -85,8 +83,4 @@ type Incarnation struct {
 	Namespace  string // "id.incarnation" of the namespace; "" if there was none
 	Creator    string // the principal that made the repository
 	Repository int64  // when the repository was made, in Unix milliseconds; 0 if there was none
-}
-
-func namespaceKey(id, incarnation int64) string {
-	return strconv.FormatInt(id, 10) + "." + strconv.FormatInt(incarnation, 10)
 }
