@@ -35,8 +35,7 @@ func release(version, content string) typetest.Sample {
 	return s
 }
 
-func TestContract(t *testing.T) {
-	t.Parallel()
+func TestContract(t *testing.T) { //nolint:paralleltest // the suite measures memory
 	const version = "1:1.0~rc1"
 	typetest.Suite{
 		Format: Format{},

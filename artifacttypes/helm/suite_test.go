@@ -24,8 +24,7 @@ func release(t *testing.T, v, salt string) typetest.Sample {
 	}
 }
 
-func TestContract(t *testing.T) {
-	t.Parallel()
+func TestContract(t *testing.T) { //nolint:paralleltest // the suite measures memory
 	s := typetest.Suite{
 		Format: Format{}, First: release(t, "1.0.0+a", "first"), Second: release(t, "1.1.0", "second"), Altered: release(t, "1.0.0+a", "altered"),
 		Documents: []string{"/index.yaml"}, Late: true,

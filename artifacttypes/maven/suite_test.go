@@ -42,8 +42,7 @@ func pomOf(group, artifact, version string) string {
 	return "<project><modelVersion>4.0.0</modelVersion><groupId>" + group + "</groupId><artifactId>" + artifact + "</artifactId><version>" + version + "</version></project>"
 }
 
-func TestContract(t *testing.T) {
-	t.Parallel()
+func TestContract(t *testing.T) { //nolint:paralleltest // the suite measures memory
 	s := typetest.Suite{
 		Format: Format{},
 		First:  sample(t, "1.0", "one"), Second: sample(t, "1.1-rc+1", "two"), Altered: sample(t, "1.0", "other"),

@@ -24,8 +24,7 @@ func sample(name, version string, tarball []byte) typetest.Sample {
 	}
 }
 
-func TestContract(t *testing.T) {
-	t.Parallel()
+func TestContract(t *testing.T) { //nolint:paralleltest // the suite measures memory
 	const name = "@acme/widget"
 	doc := func(version, more string) string {
 		return `{"name":"@acme/widget","version":"` + version + `"` + more + `}`
@@ -43,8 +42,7 @@ func TestContract(t *testing.T) {
 		s.Hostile = append(s.Hostile, typetest.Hostile{Name: name, File: typetest.File{Name: "widget-1.0.0.tgz", MediaType: "application/gzip", Content: cases[name].file}})
 	}
 	s.Run(t)
-	t.Run("abbreviated", func(t *testing.T) {
-		t.Parallel()
+	t.Run("abbreviated", func(t *testing.T) { //nolint:paralleltest // likewise
 		s := s
 		s.Header, s.Hostile = http.Header{"Accept": {abbreviatedType + "; q=1.0, application/json; q=0.8, */*"}}, nil
 		s.Run(t)

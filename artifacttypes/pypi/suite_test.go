@@ -12,8 +12,7 @@ import (
 // asJSON asks for a simple page in JSON by its URL.
 const asJSON = "?format=application/vnd.pypi.simple.v1%2Bjson"
 
-func TestSuite(t *testing.T) {
-	t.Parallel()
+func TestSuite(t *testing.T) { //nolint:paralleltest // the suite measures memory
 	s := typetest.Suite{
 		Format: Format{},
 		First:  sample(t, "1.0", ""), Second: sample(t, "1.1rc1", ""), Altered: sample(t, "1.0", "Summary: other\n"),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,8 +65,8 @@ func (s Suite) refusals(t *testing.T) {
 		if asked := got.header.Get("WWW-Authenticate") != ""; asked != (test.status == http.StatusUnauthorized) {
 			t.Errorf("%q publishes: challenge %q with %d", test.who, got.header.Get("WWW-Authenticate"), got.status)
 		}
-		if sent.n > 0 && (!s.Late || test.who == "") {
-			t.Errorf("%q publishes: %d bytes were read before it was refused", test.who, sent.n)
+		if n := sent.n.Load(); n > 0 && (!s.Late || test.who == "") {
+			t.Errorf("%q publishes: %d bytes were read before it was refused", test.who, n)
 		}
 	}
 	p.As(owner).mustPublish(s.First)
@@ -111,15 +112,16 @@ func (p *Place) get(method, path string, header http.Header) answer {
 	return p.answer(r)
 }
 
-// counter counts the bytes of a body that are sent.
+// counter counts the bytes of a body that are sent, which may go on behind the
+// answer.
 type counter struct {
 	io.ReadCloser
-	n int
+	n atomic.Int64
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	c.n += n
+	c.n.Add(int64(n))
 	return n, err
 }
 

@@ -58,6 +58,7 @@ func parseJWTHeader(text []byte) (h jwtHeader, err error) {
 // parseJWTClaims reads claims that have each member once, and all that are
 // required.
 func parseJWTClaims(text []byte) (c jwtClaims, err error) {
+	c.Access = []jwtAccess{}
 	err = readObject(text, map[string]func(*json.Decoder) error{
 		"iss": stringInto(&c.Issuer), "aud": stringInto(&c.Audience), "sub": stringInto(&c.Subject), "jti": stringInto(&c.ID),
 		"iat": integerInto(&c.IssuedAt), "nbf": integerInto(&c.NotBefore), "exp": integerInto(&c.Expires),
@@ -71,7 +72,7 @@ func parseJWTClaims(text []byte) (c jwtClaims, err error) {
 			return err
 		}),
 		"access": listInto(func(d *json.Decoder) error {
-			var a jwtAccess
+			a := jwtAccess{Actions: []string{}}
 			err := readMembers(d, map[string]func(*json.Decoder) error{
 				"type": stringInto(&a.Type), "name": stringInto(&a.Name),
 				"actions": listInto(func(d *json.Decoder) error {

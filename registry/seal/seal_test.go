@@ -28,7 +28,7 @@ func TestSealAndOpen(t *testing.T) {
 		if bytes.Equal(one, two) {
 			t.Errorf("%.5q is sealed the same twice", plain)
 		}
-		if plain != "" && bytes.Contains(one, []byte(plain)) {
+		if len(plain) > 8 && bytes.Contains(one, []byte(plain)) { // a short one may be there by chance
 			t.Errorf("%.5q can be read", plain)
 		}
 		got, err := b.Open("purpose", "row", one)
