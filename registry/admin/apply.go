@@ -22,7 +22,7 @@ func accessExport(ctx context.Context, env *Env, _ None, _ Report) (AccessFile, 
 // accessApply makes access what a file says. It is no single transaction: each
 // step is one, is audited by itself, and is not there any more for a second
 // run, which goes on where a failed one stopped.
-func accessApply(ctx context.Context, env *Env, p AccessApplyParams, progress Report) (Applied, error) {
+func accessApply(ctx context.Context, env *Env, p AccessApplyParams, progress Report) (_ Applied, err error) {
 	env.applying.Lock() // two at once would undo each other's half
 	defer env.applying.Unlock()
 	have, err := presentAccess(ctx, env)
@@ -35,6 +35,8 @@ func accessApply(ctx context.Context, env *Env, p AccessApplyParams, progress Re
 	}
 	plan := planOf(have.state, want, p.Prune, registry.CallerOf(ctx).Principal, func(namespace string) bool { return have.repositories[namespace] == 0 })
 	done := Applied{Changes: []Change{}, Kept: plan.kept}
+	defer func() { err = errors.Join(err, env.Auth.Refresh(context.WithoutCancel(ctx))) }()
+	ctx = auth.Deferred(ctx)
 	steps := plan.steps()
 	for i, s := range steps {
 		if !p.DryRun {

@@ -194,8 +194,17 @@ var (
 // errNothing ends a change that has nothing to do: all is as wanted.
 var errNothing = errors.New("nothing to change")
 
+type deferredKey struct{}
+
+// Deferred returns a context whose changes are committed one by one, but are in
+// force here only at the next [Service.Refresh], or poll: bringing each of
+// thousands in force would compile the whole policy as often.
+func Deferred(ctx context.Context) context.Context {
+	return context.WithValue(ctx, deferredKey{}, true)
+}
+
 // change commits one change of what decides about access, and returns once it
-// is in force here.
+// is in force here, or at once if that is [Deferred].
 func (s *Service) change(ctx context.Context, op string, o meta.Options, f func(ctx context.Context, tx *meta.Tx) error) error {
 	err := s.meta.Update(ctx, o, func(ctx context.Context, tx *meta.Tx) error {
 		if err := f(ctx, tx); err != nil {
@@ -208,6 +217,9 @@ func (s *Service) change(ctx context.Context, op string, o meta.Options, f func(
 	}
 	if err != nil {
 		return wrap(op, err)
+	}
+	if ctx.Value(deferredKey{}) != nil {
+		return nil
 	}
 	if err := s.Refresh(context.WithoutCancel(ctx)); err != nil { // it is committed, whoever waits for it
 		return registry.E(op, registry.Unavailable, err, "the change is stored, but could not be brought in force on this server yet")
@@ -229,6 +241,9 @@ func record(ctx context.Context, tx *meta.Tx, action, namespace string, detail .
 // keepWayIn refuses a change after which nobody could administer the registry
 // any more, if somebody could before.
 func (s *Service) keepWayIn(ctx context.Context, tx *meta.Tx, op string) error {
+	if err := s.Refresh(ctx); err != nil { // what is [Deferred] counts, too
+		return err
+	}
 	if !s.Policy().administered() {
 		return nil
 	}
