@@ -20,6 +20,8 @@ type Config struct {
 	Audit          Audit     `yaml:"audit" doc:"the record of all changes"`
 	Rates          Rates     `yaml:"rates" doc:"how often and how much a client may ask while credentials are asked for"`
 	TLS            TLS       `yaml:"tls" doc:"serve HTTPS; the files are read again when they change"`
+	Database       Database  `yaml:"database" doc:"where names, manifests and rights are kept"`
+	Redis          Redis     `yaml:"redis" doc:"cache of manifests and names that replicas share; it never decides an answer"`
 	Storage        Storage   `yaml:"storage" doc:"where blobs are kept"`
 	Formats        Settings  `yaml:"formats" doc:"settings of package formats, by format and key; packhouse format list shows them"`
 	Limits         Limits    `yaml:"limits" doc:"what a client may send, and how long it may be silent"`
@@ -43,8 +45,10 @@ func (t TLS) Enabled() bool { return t.Cert != "" || t.Key != "" }
 
 // Storage selects a driver of the distribution project.
 type Storage struct {
-	Driver string `yaml:"driver" doc:"filesystem, s3aws, gcs, azure or inmemory"`
-	Params Params `yaml:"params" doc:"the driver's own parameters, by its own names"`
+	Driver     string     `yaml:"driver" doc:"filesystem, s3aws, gcs, azure or inmemory"`
+	Params     Params     `yaml:"params" doc:"the driver's own parameters, by its own names"`
+	Redirect   Redirect   `yaml:"redirect" doc:"sending readers to the storage itself"`
+	Middleware Middleware `yaml:"middleware" doc:"a content delivery network in front of the storage"`
 }
 
 // Limits bound one request.
@@ -78,7 +82,11 @@ type Trash struct {
 
 // GC is about content that no name leads to.
 type GC struct {
-	Lease Duration `yaml:"lease" doc:"a blob that nothing references is kept at least this long"`
+	Lease     Duration `yaml:"lease" doc:"a blob that nothing references is kept at least this long"`
+	Every     Duration `yaml:"every" doc:"how often garbage is collected while the server runs; 0 for only when packhouse gc is called"`
+	Untagged  Duration `yaml:"untagged" doc:"a manifest that a user pushed and that no tag has led to for this long is garbage; 0 for never"`
+	Referrers Duration `yaml:"referrers" doc:"a referrer whose subject has been gone for this long is garbage; 0 for never"`
+	Rate      int      `yaml:"rate" doc:"most blobs and manifests that are removed in a second; 0 for no limit"`
 }
 
 // Cache bounds memory.
@@ -111,6 +119,8 @@ func Default() Config {
 		OIDC:        OIDC{Scopes: []string{"profile", "email", "groups"}, NameClaim: "preferred_username", GroupsClaim: "groups"},
 		Audit:       Audit{Every: Duration(5 * time.Minute)},
 		Rates:       Rates{FailedLogins: 10, FailedBurst: 20, PrincipalUploads: 100, RepositoryUploads: 1000},
+		Database:    Database{Connections: 16},
+		Redis:       Redis{Timeout: Duration(defaultRedisTimeout), TTL: Duration(day)},
 		Storage:     Storage{Driver: "filesystem"},
 		Limits: Limits{
 			Manifest:   4 * MiB,
@@ -126,7 +136,7 @@ func Default() Config {
 		},
 		Uploads:  Uploads{TTL: Duration(24 * time.Hour)},
 		Trash:    Trash{Window: Duration(7 * day)},
-		GC:       GC{Lease: Duration(time.Hour)},
+		GC:       GC{Lease: Duration(time.Hour), Every: Duration(time.Hour), Referrers: Duration(7 * day)},
 		Cache:    Cache{Size: 32 * MiB},
 		Shutdown: Shutdown{Drain: Duration(30 * time.Second)},
 		Log:      Log{Level: "info", Format: "text", Access: true},

@@ -75,7 +75,7 @@ func TestPrintedConfigurationLoadsAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("printed and loaded differ (-want +got):\n%s", diff)
 	}
 }
