@@ -9,8 +9,9 @@ import (
 )
 
 // hashPool runs what is dear on purpose: a few at a time, a few more waiting,
-// and no more than that, so that a storm of log-ins takes neither the memory
-// nor the processors from those who are logged in.
+// and no more than that, and with the processors that nobody else wants, so
+// that a storm of log-ins takes neither the memory nor the time from those who
+// are logged in.
 type hashPool struct {
 	admitted chan struct{} // running and waiting
 	running  chan struct{}
@@ -39,6 +40,13 @@ func (p *hashPool) run(ctx context.Context, f func()) error {
 	}
 	defer func() { <-p.running }()
 	p.ran.Add(1)
-	f()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with its priority
+		yieldToOthers()
+		f()
+	}()
+	<-done
 	return nil
 }
