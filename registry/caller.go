@@ -16,6 +16,8 @@ type Caller struct {
 	// Asking callers only want to know what they may do: a refusal is no attempt
 	// that the audit would tell.
 	Asking bool
+	// Reads is the request's view of names, nil for none.
+	Reads *Reads
 	// Identity is what the gate knows the caller by; nil is nobody, who may do
 	// nothing.
 	Identity any

@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +27,7 @@ import (
 	"github.com/packhouse/packhouse/registry/seal"
 	"github.com/packhouse/packhouse/storage/blob"
 	"github.com/packhouse/packhouse/storage/meta"
+	"github.com/packhouse/packhouse/storage/meta/metatest"
 )
 
 // Place is a registry with one format, served over HTTP on loopback: its feed's
@@ -35,6 +38,7 @@ type Place struct {
 	URL    string // of the server, without a trailing slash
 	Format artifacttypes.Format
 	dir    string
+	url    string  // of the database, "" for SQLite in dir
 	people *People // nil if it is open
 	token  string  // sent with each request, "" for none
 }
@@ -75,12 +79,52 @@ func start(
 	admit func(*http.Request) (string, error), accounts func(registry.Feed, string) artifacttypes.Account,
 ) *Place {
 	t.Helper()
-	dir := t.TempDir()
-	m, err := meta.Open(t.Context(), meta.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
+	p := &Place{T: t, Format: f, dir: t.TempDir()}
+	var serve []http.Handler
+	for _, m := range p.databases() {
+		serve = append(serve, p.replica(m, gate, admit, accounts))
 	}
-	b, err := blob.Open(t.Context(), "filesystem", map[string]any{"rootdirectory": dir})
+	var turn atomic.Uint64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serve[turn.Add(1)%uint64(len(serve))].ServeHTTP(w, r)
+	}))
+	p.URL = s.URL
+	t.Cleanup(s.Close)
+	return p
+}
+
+// databases opens the one of the only server there is, or that of two replicas.
+func (p *Place) databases() []*meta.Store {
+	p.T.Helper()
+	of := []meta.Config{{Dir: p.dir}}
+	if os.Getenv("PACKHOUSE_TYPETEST") == "replicas" { //nolint:forbidigo // how tests are run, not how the product runs
+		p.url = metatest.Postgres(p.T)
+		one := meta.Config{URL: p.url, Connections: 4}
+		of = []meta.Config{one, one}
+	}
+	stores := make([]*meta.Store, len(of))
+	for i, cfg := range of {
+		m, err := meta.Open(p.T.Context(), cfg)
+		if err != nil {
+			p.T.Fatal(err)
+		}
+		p.T.Cleanup(func() {
+			if err := m.Close(); err != nil {
+				p.T.Error(err)
+			}
+		})
+		stores[i] = m
+	}
+	return stores
+}
+
+// replica starts a server; the first is the place's Engine.
+func (p *Place) replica(
+	m *meta.Store, gate registry.Gate, admit func(*http.Request) (string, error), accounts func(registry.Feed, string) artifacttypes.Account,
+) http.Handler {
+	t := p.T
+	t.Helper()
+	b, err := blob.Open(t.Context(), "filesystem", map[string]any{"rootdirectory": p.dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +132,7 @@ func start(
 	if err != nil {
 		t.Fatal(err)
 	}
-	formats := []artifacttypes.Format{f}
+	formats := []artifacttypes.Format{p.Format}
 	e, err := engine.New(t.Context(), engine.Config{
 		Meta: m, Blobs: b, Seal: box, Log: slog.New(slog.DiscardHandler),
 		Gate:   gate,
@@ -98,15 +142,22 @@ func start(
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if p.Engine == nil {
+		p.Engine = e
+	}
 	h, err := feed.New(feed.Options{Formats: formats, Engine: e, Log: slog.New(slog.DiscardHandler), Accounts: accounts})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Place{T: t, Engine: e, Format: f, dir: dir}
 	oci := distspec.New(e, distspec.Options{})
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, err := admit(r)
-		ctx := registry.WithCaller(r.Context(), &registry.Caller{Principal: name})
+		ctx := registry.WithCaller(r.Context(), &registry.Caller{Principal: name, Reads: &registry.Reads{}})
 		r = r.WithContext(ctx)
 		target, ok := h.Find(r)
 		if !ok {
@@ -125,15 +176,7 @@ func start(
 		if err != nil {
 			target.WriteError(w, r, err)
 		}
-	}))
-	p.URL = s.URL
-	t.Cleanup(func() {
-		s.Close()
-		if err := errors.Join(e.Close(), m.Close()); err != nil {
-			t.Error(err)
-		}
 	})
-	return p
 }
 
 // Base is the URL of the feed.
@@ -272,7 +315,11 @@ func (p *Place) read(repo registry.Repo, d registry.Digest) []byte {
 // forget deletes all that is derived, behind the engine's back.
 func (p *Place) forget() {
 	p.T.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(p.dir, "packhouse.db")+"?_pragma=busy_timeout(10000)")
+	driver, source := "sqlite", "file:"+filepath.Join(p.dir, "packhouse.db")+"?_pragma=busy_timeout(10000)"
+	if p.url != "" {
+		driver, source = "pgx", p.url
+	}
+	db, err := sql.Open(driver, source)
 	if err != nil {
 		p.T.Fatal(err)
 	}

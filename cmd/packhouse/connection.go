@@ -129,7 +129,7 @@ func (c *connection) caller(ctx context.Context) (_ admin.Caller, done func() er
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := os.Stat(filepath.Join(cfg.Data, "packhouse.db")); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(cfg.Data, "packhouse.db")); errors.Is(err, os.ErrNotExist) && cfg.Database.URL == "" {
 		if c.fresh == nil {
 			return nil, nil, fmt.Errorf("there is no registry in %s: name its directory with --data, start one with `packhouse serve`, or name a server with --server", cfg.Data)
 		}

@@ -30,15 +30,20 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await":     await,
-			"contains":  contains,
-			"http":      request,
-			"push":      push,
-			"hangup":    signalServer(syscall.SIGHUP),
-			"terminate": signalServer(syscall.SIGTERM),
-		},
+		Cmds:                scriptCommands(),
 	})
+}
+
+// scriptCommands are those of scripts besides the usual.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"await":     await,
+		"contains":  contains,
+		"http":      request,
+		"push":      push,
+		"hangup":    signalServer(syscall.SIGHUP),
+		"terminate": signalServer(syscall.SIGTERM),
+	}
 }
 
 // await waits until a server has published its addresses: await DATA.

@@ -78,7 +78,7 @@ func emptyWorld(t *testing.T) *world {
 		}
 	})
 	out := obs.NewOutput(io.Discard)
-	s, err := listen(t.Context(), c, b, out, log)
+	s, err := listen(t.Context(), c, b, server.Watch{Metrics: obs.NewMetrics(obs.Build{})}, out, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,9 @@ listens on 127.0.0.1:5000, open to this machine alone.
 On an address that other machines can reach, or with --auth on, it asks for
 credentials. The first start then prints an administrator's token, once.
 
+Spans of requests are sent where the standard OTEL_* variables say, for example
+OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318; without them there are none.
+
 All settings, with their documentation: packhouse config print`,
 		Example: `  packhouse serve
   packhouse serve --data /var/lib/packhouse --addr 127.0.0.1:8080
@@ -72,7 +75,12 @@ func serve(ctx context.Context, c config.Config, again func() (config.Config, er
 	out := obs.NewOutput(stderr)
 	defer func() { err = errors.Join(err, out.Close()) }()
 	log := obs.NewLogger(out, level, c.Log.Format)
-	backend, err := server.Open(ctx, c, all.Formats(), log)
+	watch := server.Watch{Metrics: obs.NewMetrics(build())}
+	if watch.Tracing, err = startTracing(ctx, log); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopTracing(ctx, watch.Tracing)) }()
+	backend, err := server.OpenWatched(ctx, c, all.Formats(), log, watch)
 	if err != nil {
 		return err
 	}
@@ -83,7 +91,7 @@ func serve(ctx context.Context, c config.Config, again func() (config.Config, er
 			return err
 		}
 	}
-	s, err := listen(ctx, c, backend, out, log)
+	s, err := listen(ctx, c, backend, watch, out, log)
 	if err != nil {
 		return err
 	}
@@ -132,7 +140,7 @@ func reload(ctx context.Context, level *slog.LevelVar, again func() (config.Conf
 	log.InfoContext(ctx, "configuration reloaded", "log_level", c.Log.Level)
 }
 
-func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Output, log *slog.Logger) (*server.Server, error) {
+func listen(ctx context.Context, c config.Config, b *server.Backend, watch server.Watch, out *obs.Output, log *slog.Logger) (*server.Server, error) {
 	socket, err := admin.Listen(b.Dir.Path())
 	if err != nil {
 		return nil, err
@@ -141,13 +149,11 @@ func listen(ctx context.Context, c config.Config, b *server.Backend, out *obs.Ou
 	if err != nil {
 		return nil, errors.Join(err, socket.Close())
 	}
-	metrics := obs.NewMetrics(build())
-	metrics.Cache(b.Engine.CacheStats)
-	metrics.Namespaces(func() ([]obs.NamespaceUsage, error) { return b.NamespaceUsage(context.WithoutCancel(ctx)) })
 	o := server.Options{
 		Config: c, Dir: b.Dir, Registry: b.Engine, Gate: b.Gate(), Auth: b.Auth, Limits: b.Limits, Feeds: b.Feeds,
+		Redirect: b.RedirectURL(), Public: b.Public,
 		Mounts: b.Mounts(api), Admin: socket, Operate: api.Socket(),
-		Log: log, Metrics: metrics, Version: build().Version,
+		Log: log, Metrics: watch.Metrics, Tracing: watch.Tracing, Version: build().Version,
 	}
 	if c.Log.Access {
 		o.Access = obs.NewAccess(out, c.Log.Format)

@@ -16,7 +16,8 @@
 //   - packages are synthetic and the same for all: what they hold, need and weigh follows from a number.
 //
 // Files: one per group of rows, of images (manifests, blobs, pushes, images, lists, memory), of packages (npm with
-// packuments and installs, pypi, versions, feeds, uploads), and access with storm for what asking for credentials costs;
+// packuments and installs, pypi, versions, feeds, uploads), access with storm for what asking for credentials costs, and
+// scale.go and scale_*.go for replicas over PostgreSQL, Redis and S3;
 // npm_package.go, wheel.go and chart.go make packages; peers.go and package_peers.go start the programs; load.go and
 // conn.go make the load; report.go writes the table.
 package main

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -121,26 +121,38 @@ func wrk(ctx context.Context, p *peer, dir, target string, header []string, seco
 
 // wrkScripted is wrk with more of a script.
 func wrkScripted(ctx context.Context, p *peer, dir, target string, header []string, seconds int, more string) (measurement, error) {
-	script := filepath.Join(dir, "wrk.lua")
-	if err := os.WriteFile(script, []byte(wrkScript+more), 0o600); err != nil {
-		return measurement{}, err
-	}
 	before, err := processorTime(p.pid)
 	if err != nil {
 		return measurement{}, err
 	}
-	args := []string{fmt.Sprintf("--threads=%d", wrkThreads), fmt.Sprintf("--connections=%d", wrkConnections), fmt.Sprintf("--duration=%ds", seconds), "--script=" + script}
+	m, err := wrkOver(ctx, p, dir, target, header, seconds, wrkConnections, more)
+	if err != nil {
+		return measurement{}, err
+	}
+	after, err := processorTime(p.pid)
+	m.server = after - before
+	return m, err
+}
+
+// wrkOver is wrkScripted over so many connections; it does not look at the server's processor time.
+func wrkOver(ctx context.Context, p *peer, dir, target string, header []string, seconds, connections int, more string) (m measurement, err error) {
+	script, err := os.CreateTemp(dir, "wrk-*.lua")
+	if err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, os.Remove(script.Name())) }()
+	_, err = script.WriteString(wrkScript + more)
+	if err := errors.Join(err, script.Close()); err != nil {
+		return m, err
+	}
+	args := []string{fmt.Sprintf("--threads=%d", wrkThreads), fmt.Sprintf("--connections=%d", connections), fmt.Sprintf("--duration=%ds", seconds), "--script=" + script.Name()}
 	for _, line := range header {
 		args = append(args, "--header="+line)
 	}
 	cmd := exec.CommandContext(ctx, "wrk", append(args, "http://"+p.addr+target)...) //nolint:gosec // the address and the target are our own
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return measurement{}, fmt.Errorf("wrk on %s: %w\n%s", p.name, err, out)
-	}
-	after, err := processorTime(p.pid)
-	if err != nil {
-		return measurement{}, err
+		return m, fmt.Errorf("wrk on %s: %w\n%s", p.name, err, out)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	var result struct{ Requests, US, P50, P99, Errors int64 }
@@ -152,7 +164,7 @@ func wrkScripted(ctx context.Context, p *peer, dir, target string, header []stri
 	}
 	us := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 	return measurement{
-		work: float64(result.Requests), took: us(result.US), p50: us(result.P50), p99: us(result.P99), server: after - before,
+		work: float64(result.Requests), took: us(result.US), p50: us(result.P50), p99: us(result.P99),
 		loader: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
 	}, nil
 }

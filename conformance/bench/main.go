@@ -20,7 +20,8 @@ import (
 const usage = `Usage: go run ./bench [--quick] [--only NAME[,NAME…]] [--peers NAME[,NAME…]] [--feed-size N] [--dir DIR] [--out FILE.md]
 
 Measures packhouse and its peers, taking turns, and prints a table in Markdown on standard output. Installs what it
-needs: nginx and wrk from Debian's packages (as root), the other peers and the clients from their own registries.
+needs: nginx, wrk, PostgreSQL and Redis from Debian's packages (as root), the other peers and the clients from their own
+registries.
 
   --quick      fewer rounds and smaller amounts: shows that all works, not how fast
   --only       only these groups of rows: %s;
@@ -40,6 +41,7 @@ const (
 	imagesSet   = "oci"
 	packagesSet = "packages"
 	accessSet   = "access"
+	scaleSet    = "scale"
 )
 
 // group is a set of rows measured on the same data.
@@ -57,6 +59,7 @@ func groups() []group {
 		{"lists", imagesSet, lists},
 		{"memory", imagesSet, memory},
 		{"access", accessSet, access},
+		{"scale", scaleSet, scale},
 		{"npm", packagesSet, npm},
 		{"pypi", packagesSet, pypi},
 		{"versions", packagesSet, versions},
@@ -187,6 +190,9 @@ func (b *bench) prepare(ctx context.Context, dir string, sets []string) error {
 	if slices.Contains(sets, packagesSet) {
 		debian = append(debian, tools.DebianPackages()...)
 	}
+	if slices.Contains(sets, scaleSet) {
+		debian = append(debian, tools.DebianServices()...)
+	}
 	if _, err := tools.InstallDebian(ctx, debian); err != nil {
 		return err
 	}
@@ -218,8 +224,11 @@ func (b *bench) prepare(ctx context.Context, dir string, sets []string) error {
 // pinned are the tools that groups of these kinds need.
 func pinned(sets []string) []tools.Tool {
 	var list []tools.Tool
-	if slices.Contains(sets, imagesSet) {
+	if slices.Contains(sets, imagesSet) || slices.Contains(sets, scaleSet) {
 		list = append(list, tools.Peers()...)
+	}
+	if slices.Contains(sets, scaleSet) {
+		list = append(list, tools.Services()...)
 	}
 	if slices.Contains(sets, packagesSet) {
 		list = append(list, tools.PackagePeers()...)

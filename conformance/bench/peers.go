@@ -28,6 +28,7 @@ const (
 func peerNames() []string {
 	return []string{
 		packhouseName, packhouseOpenName, distributionName, nginxName, ddName, ddSmallName,
+		twoReplicasName, distributionRedisName, distributionS3Name, multipartName,
 		verdaccioName, verdaccioName + fsyncSuffix, pypiserverName, pypiserverName + fsyncSuffix, devpiName,
 	}
 }

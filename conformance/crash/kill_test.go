@@ -16,7 +16,8 @@ import (
 var smallAndLarge = []int{33, 700, 4 << 10, 4 << 10, 20 << 10, 64 << 10, 300 << 10, 2 << 20}
 
 // TestKill kills the server with SIGKILL at random instants while eight
-// clients push, move and delete, and sometimes again while it starts. After
+// clients push, move and delete, and sometimes again while it starts; of
+// replicas, one of them while the others go on, or all. After
 // each restart everything acknowledged that could have changed is read back;
 // after the last one, everything.
 //
@@ -31,7 +32,7 @@ func TestKill(t *testing.T) {
 	crew := team(8, smallAndLarge, problems.add)
 	n := mustStart(t, data, packhouse.Options{})
 	var slowest time.Duration
-	read, again := 0, 0
+	read, again, one := 0, 0, 0
 	for round := range rounds {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -40,16 +41,22 @@ func TestKill(t *testing.T) {
 			work(ctx, n.url, crew)
 		}()
 		<-time.After(between(r, 20*time.Millisecond, 1200*time.Millisecond))
-		if err := n.kill(); err != nil {
+		victim := n.victim(r)
+		if err := n.killOnly(victim); err != nil {
 			t.Fatal(err)
 		}
+		cancel() // the others would go on
 		<-ended
-		cancel()
-		if r.IntN(4) == 0 {
+		if victim == allReplicas && r.IntN(4) == 0 {
 			again++
 			killWhileStarting(t, data, between(r, 0, 60*time.Millisecond))
 		}
-		n = mustStart(t, data, packhouse.Options{})
+		if victim == allReplicas {
+			n = mustStart(t, data, packhouse.Options{})
+		} else {
+			one++
+			n.revive(t, victim)
+		}
 		slowest = max(slowest, n.ready)
 		a := newAudit(n.url)
 		settle(t.Context(), a, crew, round == rounds-1)
@@ -58,8 +65,8 @@ func TestKill(t *testing.T) {
 			t.Fatalf("round %d of %d, seed %d:\n%s", round+1, rounds, *seed, text)
 		}
 	}
-	t.Logf("%d kills and %d more while starting: %d operations acknowledged, %d names read back, 0 faults; ready within %s",
-		rounds, again, acknowledged(crew), read, slowest.Round(time.Millisecond))
+	t.Logf("%d kills, %d of one replica alone, and %d more while starting: %d operations acknowledged, %d names read back, 0 faults; ready within %s",
+		rounds, one, again, acknowledged(crew), read, slowest.Round(time.Millisecond))
 }
 
 // settle audits the journals of crew and tells each how its operation in

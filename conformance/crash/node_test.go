@@ -27,6 +27,8 @@ type node struct {
 	ready time.Duration // from exec to the first answer
 	kill  func() error  // SIGKILL, returns when the process is gone
 	logs  func() string
+
+	server *packhouse.Server // nil: a peer
 }
 
 // start runs the registry under test on the directory data.
@@ -39,7 +41,7 @@ func start(ctx context.Context, data string, o packhouse.Options) (*node, error)
 	if err != nil {
 		return nil, err
 	}
-	return &node{url: s.URL, data: data, pid: s.PID(), ready: s.StartedIn, kill: s.Kill, logs: s.Logs}, nil
+	return &node{url: s.URL, data: data, pid: s.PID(), ready: s.StartedIn, kill: s.Kill, logs: s.Logs, server: s}, nil
 }
 
 // mustStart is start for a test that cannot go on without it; the process ends with the test.

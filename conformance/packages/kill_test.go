@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"mime/multipart"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -133,6 +134,7 @@ func TestKill(t *testing.T) {
 			for round := range killRounds {
 				r := startOn(t, data)
 				killWhile(t, r, requests, round, answered)
+				_ = r.Kill() // the replicas that are left
 				r = startOn(t, data)
 				there := 0
 				for i := range (round + 1) * killRequests {
@@ -155,7 +157,7 @@ func TestKill(t *testing.T) {
 			if err := r.Stop(); err != nil {
 				t.Fatal(err)
 			}
-			fsck(t, data)
+			fsck(t, data, r.Shared)
 		})
 	}
 }
@@ -208,7 +210,11 @@ func killWhile(t *testing.T, r *rig.Registry, requests []request, round int, ans
 	case <-time.After(time.Minute):
 		t.Error("the requests take more than a minute")
 	}
-	if err := r.Kill(); err != nil {
+	killed := r.Kill
+	if n := len(r.Replicas); n > 0 && round > 0 { // then one alone, and the others answer the rest
+		killed = r.Replicas[round%n].Kill
+	}
+	if err := killed(); err != nil {
 		t.Error(err)
 	}
 	workers.Wait()
@@ -263,13 +269,15 @@ func whole(t *testing.T, r *rig.Registry, q request, answered bool) bool {
 	return served
 }
 
-func fsck(t *testing.T, data string) {
+func fsck(t *testing.T, data string, env []string) {
 	t.Helper()
 	binary, err := packhouse.Binary(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), binary, "fsck", "--data", data).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(t.Context(), binary, "fsck", "--data", data)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("fsck: %v\n%s", err, out)
 	}
 }

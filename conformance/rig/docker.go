@@ -18,7 +18,11 @@ func Docker(t *testing.T) (docker, version, socket string) {
 	dir := t.TempDir()
 	socket = "unix://" + filepath.Join(dir, "docker.sock")
 	// Where mounts are private, as in most containers, dockerd mounts its root onto itself and may leave that behind.
-	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(dir, "data"), syscall.MNT_DETACH) })
+	t.Cleanup(func() {
+		for _, mount := range []string{"data", "exec/netns/default"} {
+			_ = syscall.Unmount(filepath.Join(dir, mount), syscall.MNT_DETACH)
+		}
+	})
 	name := "conformance-" + filepath.Base(filepath.Dir(dir))
 	config := filepath.Join(dir, "daemon.json")
 	if err := os.WriteFile(config, []byte("{}"), 0o644); err != nil {

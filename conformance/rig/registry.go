@@ -42,7 +42,7 @@ func Start(t *testing.T, o packhouse.Options) *Registry {
 		t.Fatal(err)
 	}
 	r := &Registry{Server: s, Home: t.TempDir()}
-	r.Env = Environment(t, r.Home)
+	r.Env = append(Environment(t, r.Home), s.Shared...) // for commands of the registry itself
 	if o.TLS {
 		r.Env = append(r.Env, "SSL_CERT_FILE="+s.CACert)
 	}
@@ -70,7 +70,7 @@ func Environment(t *testing.T, home string) []string {
 func (r *Registry) In(t *testing.T) *Registry {
 	t.Helper()
 	fresh := &Registry{Server: r.Server, Home: t.TempDir()}
-	fresh.Env = Environment(t, fresh.Home)
+	fresh.Env = append(Environment(t, fresh.Home), r.Shared...)
 	if r.CACert != "" {
 		fresh.Env = append(fresh.Env, "SSL_CERT_FILE="+r.CACert)
 	}
@@ -154,6 +154,19 @@ func (w *transcript) Write(p []byte) (int, error) {
 	w.Lock()
 	defer w.Unlock()
 	return w.text.Write(p)
+}
+
+// Soon tells whether something holds: at once with one process; with replicas, which learn of each other's rules by asking
+// now and then, within five seconds.
+func (r *Registry) Soon(holds func() bool) bool {
+	deadline := time.Now().Add(5 * time.Second)
+	for !holds() {
+		if len(r.Replicas) == 0 || time.Now().After(deadline) {
+			return false
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	return true
 }
 
 // File writes a file into r.Home and returns its path.

@@ -11,7 +11,11 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/packhouse/packhouse/conformance/tools"
 )
 
 // event is one line of `go test -json`.
@@ -92,11 +96,19 @@ func vet(ctx context.Context, e *environment) []result {
 func unitTests(ctx context.Context, e *environment) []result {
 	return []result{
 		measure("unit tests", func() (string, error) {
-			out, err := e.command(ctx, "unit", e.root, []string{"PACKHOUSE_REQUIRE_CLIENTS=1"}, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./...")
+			s3, err := tools.Find("versitygw")
+			if err != nil {
+				return "", err
+			}
+			server, err := s3.Path()
+			if err != nil {
+				return "", err
+			}
+			out, err := e.command(ctx, "unit", e.root, []string{"PACKHOUSE_REQUIRE_CLIENTS=1", "PACKHOUSE_S3_SERVER=" + server}, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./...")
 			return countTests(out, err)
 		}),
 		measure("harness tests", func() (string, error) {
-			out, err := e.command(ctx, "harness", e.module, nil, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./packhouse", "./runner", "./tools", "./bench")
+			out, err := e.command(ctx, "harness", e.module, nil, "go", "test", "-race", "-shuffle=on", "-count=1", "-json", "./packhouse", "./services", "./runner", "./tools", "./bench")
 			return countTests(out, err)
 		}),
 	}
@@ -152,6 +164,11 @@ func openID(ctx context.Context, e *environment) []result {
 	return results
 }
 
+func consistency(ctx context.Context, e *environment) []result {
+	_, results := e.goTest(ctx, "consistency", "20m", "./consistency")
+	return results
+}
+
 func secrets(ctx context.Context, e *environment) []result {
 	_, results := e.goTest(ctx, "secrets", "10m", "./secrets")
 	return results
@@ -159,7 +176,12 @@ func secrets(ctx context.Context, e *environment) []result {
 
 // goTest runs one of this module's test packages and makes a result of every test.
 func (e *environment) goTest(ctx context.Context, name, timeout string, args ...string) ([]byte, []result) {
-	out, err := e.command(ctx, name, e.module, nil,
+	return e.goTestEnv(ctx, name, nil, timeout, args...)
+}
+
+// goTestEnv is goTest with variables added to the environment.
+func (e *environment) goTestEnv(ctx context.Context, name string, env []string, timeout string, args ...string) ([]byte, []result) {
+	out, err := e.command(ctx, name, e.module, env,
 		append([]string{"go", "test", "-json", "-count=1", "-timeout=" + timeout}, args...)...)
 	results := verdicts(parseEvents(out), 1)
 	for i := range results {
@@ -174,6 +196,9 @@ func (e *environment) goTest(ctx context.Context, name, timeout string, args ...
 	return out, results
 }
 
+// fuzzLanes is how many fuzz targets run at a time, each with one worker.
+const fuzzLanes = 2
+
 func fuzz(ctx context.Context, e *environment) []result {
 	budget := os.Getenv("FUZZTIME")
 	if budget == "" {
@@ -183,28 +208,42 @@ func fuzz(ctx context.Context, e *environment) []result {
 	if err != nil {
 		return []result{{name: "fuzz", err: err}}
 	}
-	var results []result
+	var targets []event
 	for _, ev := range parseEvents(list) {
-		target := strings.TrimSpace(ev.Output)
-		if ev.Action != "output" || !strings.HasPrefix(target, "Fuzz") {
-			continue
+		if ev.Action == "output" && strings.HasPrefix(ev.Output, "Fuzz") {
+			targets = append(targets, ev)
 		}
-		results = append(results, measure("fuzz "+path.Base(ev.Package)+" "+target, func() (string, error) {
-			run := func() ([]byte, error) {
-				return e.command(ctx, "fuzz-"+target, e.root, nil,
-					"go", "test", "-run", "^$", "-fuzz", "^"+target+"$", "-fuzztime", budget, ev.Package)
-			}
-			out, err := run()
-			if err != nil && endedLate(out) {
-				_, err = run()
-			}
-			return "for " + budget, err
-		}))
 	}
-	if len(results) == 0 {
+	if len(targets) == 0 {
 		return []result{{name: "fuzz", err: errors.New("no fuzz target was found")}}
 	}
+	results := make([]result, len(targets))
+	var next atomic.Int64
+	var lanes sync.WaitGroup
+	for range fuzzLanes {
+		lanes.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(targets); i = next.Add(1) - 1 {
+				results[i] = e.fuzzTarget(ctx, targets[i].Package, strings.TrimSpace(targets[i].Output), budget)
+			}
+		})
+	}
+	lanes.Wait()
 	return results
+}
+
+func (e *environment) fuzzTarget(ctx context.Context, pkg, target, budget string) result {
+	name := path.Base(pkg) + " " + target
+	return measure("fuzz "+name, func() (string, error) {
+		run := func() ([]byte, error) {
+			return e.command(ctx, "fuzz-"+strings.ReplaceAll(name, " ", "-"), e.root, nil,
+				"go", "test", "-run", "^$", "-fuzz", "^"+target+"$", "-fuzztime", budget, "-parallel=1", pkg)
+		}
+		out, err := run()
+		if err != nil && endedLate(out) {
+			_, err = run()
+		}
+		return "for " + budget, err
+	})
 }
 
 // endedLate recognises a fuzz run that found nothing, but whose workers were

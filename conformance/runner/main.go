@@ -115,11 +115,14 @@ type step struct {
 }
 
 func allSteps() []step {
-	return []step{
+	return slices.Concat([]step{
 		{name: "setup", what: "Debian packages; pinned tools, installed beside the next steps", vital: true, packages: tools.Debian(), run: setUp},
 		{name: "build", what: "the binary under test", vital: true, run: buildBinary},
 		{name: "vet", what: "go vet of both modules", run: vet},
-		{name: "unit", what: "unit tests with the race detector, in random order", run: unitTests},
+		{
+			name: "unit", what: "unit tests with the race detector, in random order",
+			packages: tools.DebianServices(), tools: tools.Services(), run: unitTests,
+		},
 		{name: "fuzz", what: "every fuzz target for $FUZZTIME", run: fuzz},
 		{name: "oci", what: "the official OCI conformance suite, everything on", run: suites},
 		{name: "crash", what: "killed, powered off, full and hostile: the short tier", run: crash},
@@ -138,9 +141,14 @@ func allSteps() []step {
 			name: "packages", what: "real package clients, and packages that exist in the world; writes conformance/README.md",
 			packages: tools.DebianPackages(), tools: slices.Concat(tools.Clients(), tools.Peers(), tools.PackageClients()), run: packages,
 		},
+	}, replicaSteps(), []step{
+		{
+			name: "consistency", what: "two replicas answer as one while PostgreSQL, S3 and Redis break",
+			packages: tools.DebianServices(), tools: tools.Services(), run: consistency,
+		},
 		{name: "crash-full", what: "the crash tests at the size of the published figures", long: true, run: crashFull},
 		{name: "bench", what: "the benchmarks beside their peers", long: true, packages: tools.DebianPeers(), tools: tools.Peers(), run: bench},
-	}
+	})
 }
 
 func choose(steps []step, full bool, only string) ([]step, error) {
@@ -169,7 +177,7 @@ func describe(steps []step) string {
 		if s.long {
 			long = " (--full)"
 		}
-		fmt.Fprintf(&b, "  %-11s %s%s\n", s.name, s.what, long)
+		fmt.Fprintf(&b, "  %-22s %s%s\n", s.name, s.what, long)
 	}
 	return b.String()
 }

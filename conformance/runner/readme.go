@@ -27,9 +27,12 @@ const (
 	clientsHeading  = "## Clients of images and other artifacts\n"
 	accessHeading   = "## Clients that log in\n"
 	packagesHeading = "## Package formats\n"
+	replicasHeading = "## Two replicas\n"
 )
 
-func headings() []string { return []string{clientsHeading, accessHeading, packagesHeading} }
+func headings() []string {
+	return []string{clientsHeading, accessHeading, packagesHeading, replicasHeading}
+}
 
 // writeSection replaces one section of dir/README.md.
 func writeSection(dir, heading, body string) error {

@@ -133,6 +133,18 @@ func TestASectionIsReplacedAlone(t *testing.T) {
 	}
 }
 
+func TestSuitesOnReplicasAreListedInTheirOrder(t *testing.T) {
+	t.Parallel()
+	text := ""
+	for _, name := range []string{"crash", "oci", "crash"} {
+		text = replicatedRows("\n"+text, name)
+	}
+	want := replicasHead + "| oci | the official OCI conformance suite, everything on |\n| crash | one replica or both killed; one winner of a race; quotas |\n"
+	if text != want {
+		t.Errorf("got\n%swant\n%s", text, want)
+	}
+}
+
 func TestAFailureOutsideBothTransportsShows(t *testing.T) {
 	t.Parallel()
 	events := parseEvents([]byte(`{"Action":"pass","Test":"TestDocker/HTTP/push"}
@@ -166,8 +178,8 @@ func TestChoose(t *testing.T) {
 		only string
 		want string
 	}{
-		{"the short tier", false, "", "setup build vet unit fuzz oci crash api secrets adopt clients oidc packages"},
-		{"the long tier", true, "", "setup build vet unit fuzz oci api secrets adopt clients oidc packages crash-full bench"},
+		{"the short tier", false, "", "setup build vet unit fuzz oci crash api secrets adopt clients oidc packages oci-replicas clients-replicas packages-replicas crash-replicas secrets-replicas consistency"},
+		{"the long tier", true, "", "setup build vet unit fuzz oci api secrets adopt clients oidc packages oci-replicas clients-replicas packages-replicas crash-replicas secrets-replicas access-replicas oidc-replicas api-replicas packages-full-replicas crash-full-replicas consistency crash-full bench"},
 		{"one step and what it needs", false, "oci", "setup build oci"},
 		{"a long step by name", false, "bench,vet", "setup build vet bench"},
 	} {

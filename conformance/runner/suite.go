@@ -33,23 +33,28 @@ const sparseLine = "Sparse Manifests"
 // suites runs the official suite against the default configuration, which refuses a manifest whose blobs are not there,
 // and again, with the data that needs it, against the one that takes it.
 func suites(ctx context.Context, e *environment) []result {
+	return suitesOf(ctx, e, "", 1)
+}
+
+// suitesOf runs both against servers of so many replicas.
+func suitesOf(ctx context.Context, e *environment, suffix string, replicas int) []result {
 	return []result{
-		measure("OCI suite", func() (string, error) {
-			return suite(ctx, e, "oci", nil, append(everything(), "OCI_DATA_SPARSE=false"), []string{sparseLine})
+		measure("OCI suite"+strings.ReplaceAll(suffix, "-", ", "), func() (string, error) {
+			return suite(ctx, e, "oci"+suffix, replicas, nil, append(everything(), "OCI_DATA_SPARSE=false"), []string{sparseLine})
 		}),
-		measure("OCI suite, sparse", func() (string, error) {
-			return suite(ctx, e, "oci-sparse", []string{"PACKHOUSE_MANIFESTS__SPARSE=true"}, append(everything(), "OCI_DATA_SPARSE=true"), nil)
+		measure("OCI suite, sparse"+strings.ReplaceAll(suffix, "-", ", "), func() (string, error) {
+			return suite(ctx, e, "oci-sparse"+suffix, replicas, []string{"PACKHOUSE_MANIFESTS__SPARSE=true"}, append(everything(), "OCI_DATA_SPARSE=true"), nil)
 		}),
 	}
 }
 
-func suite(ctx context.Context, e *environment, name string, server, settings, disabled []string) (note string, err error) {
+func suite(ctx context.Context, e *environment, name string, replicas int, server, settings, disabled []string) (note string, err error) {
 	dir, err := os.MkdirTemp("", "packhouse-"+name)
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	s, err := packhouse.Start(ctx, packhouse.Options{Data: filepath.Join(dir, "data"), Env: server})
+	s, err := packhouse.Start(ctx, packhouse.Options{Data: filepath.Join(dir, "data"), Env: server, Replicas: replicas})
 	if err != nil {
 		return "", err
 	}

@@ -150,8 +150,8 @@ func (s *server) everything(t *testing.T) []source {
 	_, api := s.Do(t, http.MethodGet, "/-/api/v1/openapi.json", nil, nil)
 	s.show("openapi.json", api)
 	s.show("config schema", []byte(s.Run(t, s.binary, "config", "schema")))
-	open := files(t, s.Data, "while it is open")
-	if !slices.ContainsFunc(open, func(f source) bool { return strings.HasPrefix(f.name, "file packhouse.db-wal") && len(f.content) > 0 }) {
+	open := s.kept(t, "while it is open")
+	if s.Place == nil && !slices.ContainsFunc(open, func(f source) bool { return strings.HasPrefix(f.name, "file packhouse.db-wal") && len(f.content) > 0 }) {
 		t.Error("the database has no log: what is in it was not searched")
 	}
 	if err := s.Stop(); err != nil { // writes the last checkpoint, and all lines
@@ -166,7 +166,32 @@ func (s *server) everything(t *testing.T) []source {
 	log = bootstrapToken.ReplaceAllString(log, "")
 	s.keep("the administrator's first token", admin[0])
 	s.show("log", []byte(log))
-	return slices.Concat(s.shown, open, files(t, s.Data, "after the end"))
+	return slices.Concat(s.shown, open, s.kept(t, "after the end"))
+}
+
+// kept is what the server wrote: files, and what replicas share.
+func (s *server) kept(t *testing.T, when string) []source {
+	t.Helper()
+	all := files(t, s.Data, when)
+	for _, r := range s.Replicas {
+		if r.Data != s.Data {
+			all = append(all, files(t, r.Data, when+", of another replica")...)
+		}
+	}
+	if s.Place == nil {
+		return all
+	}
+	content, err := s.Place.Content(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range content {
+		if len(text) == 0 {
+			t.Errorf("%s is empty", name)
+		}
+		all = append(all, source{name + " " + when, text})
+	}
+	return all
 }
 
 // files are those of the data directory: the database and its log, the audit's checkpoints, content.

@@ -21,6 +21,11 @@ func Debian() []string {
 	}
 }
 
+// DebianServices lists the servers that replicas are run with.
+func DebianServices() []string {
+	return []string{"postgresql", "redis-server"}
+}
+
 // DebianPeers lists the packages that only the benchmarks need.
 func DebianPeers() []string {
 	return []string{

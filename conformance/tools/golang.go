@@ -25,6 +25,19 @@ func Peers() []Tool {
 	return []Tool{{"distribution", "github.com/distribution/distribution/v3/cmd/registry", "v3.1.2", goModule{}}}
 }
 
+// Services lists the servers and proxies that replicas are run with, but for those that Debian has.
+func Services() []Tool {
+	return []Tool{
+		{"toxiproxy", "github.com/Shopify/toxiproxy/v2/cmd/server", "v2.5.0", goModule{}},
+		{"versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0", goModule{}},
+	}
+}
+
+// MoreServices lists those that take minutes to build.
+func MoreServices() []Tool {
+	return []Tool{{"minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c", goModule{}}}
+}
+
 func (goModule) program(t Tool) string { return path.Base(t.Package) }
 
 // A machine without a C compiler will do.

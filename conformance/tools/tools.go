@@ -45,7 +45,7 @@ type source interface {
 
 // Find returns the pinned tool of that name.
 func Find(name string) (Tool, error) {
-	for _, t := range slices.Concat(Clients(), Peers(), PackageClients(), PackagePeers()) {
+	for _, t := range slices.Concat(Clients(), Peers(), Services(), MoreServices(), PackageClients(), PackagePeers(), ChartTools()) {
 		if t.Name == name {
 			return t, nil
 		}

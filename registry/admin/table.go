@@ -60,6 +60,8 @@ func names() []Operation {
 		operation(RepoDelete, "DELETE "+repository, "Move a repository to the trash", ofRepo, onRepo((*engine.Engine).DeleteRepository)),
 		operation(RepoRestore, "POST "+repository+"/restore", "Take a repository out of the trash", ofRepo, onRepo((*engine.Engine).RestoreRepository)),
 		operation(RepoPurge, "POST "+repository+"/purge", "Remove for good what the trash holds of a repository", ofRepo, onRepo((*engine.Engine).PurgeRepository)),
+		listing(TrashList, "GET /trash", "List what can be restored, and until when", Anyone(), trashList),
+		operation(Restore, "POST /restore", "Bring back a deleted tag, version, manifest or repository", Needs(registry.Read, RestoreParams.target), restore),
 		listing(TagHistory, "GET "+repository+"/tags/{tag}/history", "List what a tag has pointed to, the latest first", Needs(registry.Read, TagHistoryParams.target), tagHistory),
 		operation(TagRestore, "POST "+repository+"/tags/{tag}/restore", "Point a tag to what it pointed to before", Needs(registry.Overwrite, TagRestoreParams.target), tagRestore),
 	}
@@ -131,6 +133,7 @@ func upkeep() []Operation {
 		operation(GC, "POST /gc", "Remove what nothing can need any more", Needs(registry.Admin, everything[GCParams]), collect).long(),
 		operation(Fsck, "POST /fsck", "Check every stored byte and every reference", Needs(registry.Admin, everything[FsckParams]), check).long(),
 		operation(Adopt, "POST /adopt", "Take over the distribution registry in the data directory", Needs(registry.Admin, everything[AdoptParams]), adopt).long(),
+		listing(StorageContents, "GET /storage/contents", "List what the storage must have", Needs(registry.Admin, everything[ContentsParams]), storageContents),
 		operation(Reindex, "POST /reindex", "Derive again what is known of packages", Needs(registry.Admin, everything[ReindexParams]), reindex).long(),
 	}
 }

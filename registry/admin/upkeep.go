@@ -36,9 +36,11 @@ type AdoptParams struct {
 }
 
 func collect(ctx context.Context, env *Env, p GCParams, progress Report) (engine.Collected, error) {
-	return env.Engine.Collect(ctx, engine.CollectOptions{DryRun: p.DryRun, Progress: func(done int64) {
-		progress(Progress{Phase: "collect", Done: done, Unit: "blobs"})
+	c, err := env.Engine.Collect(ctx, engine.CollectOptions{DryRun: p.DryRun, Progress: func(phase string, done int64) {
+		progress(Progress{Phase: "collect " + phase, Done: done})
 	}})
+	c.Reasons = orEmpty(c.Reasons)
+	return c, err
 }
 
 func reindex(ctx context.Context, env *Env, p ReindexParams, progress Report) (engine.Reindexed, error) {

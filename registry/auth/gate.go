@@ -15,6 +15,10 @@ import (
 type GateConfig struct {
 	// Policy returns the policy of the moment.
 	Policy func() *Policy
+	// Newer returns p, or the policy that another process put in its place by
+	// the time of the call: it is asked before p refuses an attempt. nil where
+	// there is no other process.
+	Newer func(ctx context.Context, p *Policy) *Policy
 	// Lookup tells what bears a name now; it is asked only about what the
 	// policy allowed. Without it nobody with claims may do anything. Its
 	// registry.Error is the gate's.
@@ -48,11 +52,21 @@ func (g *gate) denied(ctx context.Context, v registry.Verb, r registry.Repo) {
 	}
 }
 
+// newer is the policy by which an attempt is refused that p refuses.
+func (g *gate) newer(ctx context.Context, p *Policy) *Policy {
+	if g.cfg.Newer == nil || registry.CallerOf(ctx).Asking {
+		return p
+	}
+	return g.cfg.Newer(ctx, p)
+}
+
 // Can implements [registry.Gate].
 func (g *gate) Can(ctx context.Context, v registry.Verb, r registry.Repo) error {
 	id, p := identityOf(ctx), g.cfg.Policy()
 	if !p.May(id, v, r) {
-		return g.refuse(ctx, p, id, v, r, exactly)
+		if p = g.newer(ctx, p); !p.May(id, v, r) {
+			return g.refuse(ctx, p, id, v, r, exactly)
+		}
 	}
 	if v == registry.Enter || id.Claims == nil || id.Kind == Operator || id.Kind == Open {
 		return nil
@@ -73,7 +87,9 @@ func (g *gate) Can(ctx context.Context, v registry.Verb, r registry.Repo) error 
 func (g *gate) Some(ctx context.Context, v registry.Verb, r registry.Repo) error {
 	id, p := identityOf(ctx), g.cfg.Policy()
 	if !p.MaySome(id, v, r) {
-		return g.refuse(ctx, p, id, v, r, some)
+		if p = g.newer(ctx, p); !p.MaySome(id, v, r) {
+			return g.refuse(ctx, p, id, v, r, some)
+		}
 	}
 	return nil
 }

@@ -77,9 +77,12 @@ type Service struct {
 	login  *login
 	policy atomic.Pointer[Policy]
 
-	loading sync.Mutex // of a policy: those who wait for the same generation share one
-	keys    sync.Map   // purpose → *serverKey
-	making  sync.Mutex // of a key
+	rules   meta.Rounds   // of [Service.Refresh], for who would be refused
+	nudges  chan struct{} // to look for others' changes before the next poll
+	failing atomic.Bool   // the last poll did
+	loading sync.Mutex    // of a policy: those who wait for the same generation share one
+	keys    sync.Map      // purpose → *serverKey
+	making  sync.Mutex    // of a key
 	uses    uses
 
 	stop       context.CancelFunc
@@ -92,11 +95,16 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, meta: cfg.Meta, log: cfg.Log}
+	s := &Service{cfg: cfg, meta: cfg.Meta, log: cfg.Log, nudges: make(chan struct{}, 1)}
+	s.rules.Query = s.refreshSoon
 	if err := s.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	s.gate = NewGate(GateConfig{Policy: s.Policy, Lookup: cfg.Lookup, Denied: cfg.Denied})
+	gate := GateConfig{Policy: s.Policy, Lookup: cfg.Lookup, Denied: cfg.Denied}
+	if cfg.Meta.Shared() {
+		gate.Newer = s.newer
+	}
+	s.gate = NewGate(gate)
 	var err error
 	if s.login, err = newLogin(ctx, s); err != nil {
 		return nil, err
@@ -112,6 +120,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 func (s *Service) Close() error {
 	s.stop()
 	s.background.Wait()
+	s.rules.Close()
 	return s.flushUses(context.Background())
 }
 
@@ -165,14 +174,15 @@ func (s *Service) Refresh(ctx context.Context) error {
 func (s *Service) follow(ctx context.Context) {
 	tick := time.NewTicker(s.cfg.Poll)
 	defer tick.Stop()
-	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-s.nudges:
 		}
 		err := s.Refresh(ctx)
+		failing := s.failing.Load()
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -181,7 +191,7 @@ func (s *Service) follow(ctx context.Context) {
 		case err == nil && failing:
 			s.log.InfoContext(ctx, "access rules can be read again")
 		}
-		failing = err != nil
+		s.failing.Store(err != nil)
 	}
 }
 
@@ -284,7 +294,11 @@ func wrap(op string, err error) error {
 	switch {
 	case errors.Is(err, meta.ErrNoSpace):
 		return registry.E(op, registry.NoSpace, err, "the registry's storage is full: delete something or ask its operator for space; reading goes on")
-	case errors.Is(err, meta.ErrReadOnly), errors.Is(err, meta.ErrUncertain):
+	case errors.Is(err, meta.ErrUnavailable):
+		return registry.E(op, registry.Unavailable, err, "the registry's database does not answer in time: try again in a few seconds").WithDetail(registry.RetryIn(2 * time.Second))
+	case errors.Is(err, meta.ErrUncertain):
+		return registry.E(op, registry.Unavailable, err, "the registry's database failed while it stored the change, which may have been made: look before you try again").WithDetail(map[string]any{"uncertain": true})
+	case errors.Is(err, meta.ErrReadOnly):
 		return registry.E(op, registry.Unavailable, err, "the registry's database cannot be written now; reading goes on")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err

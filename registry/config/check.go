@@ -27,11 +27,12 @@ func (c Config) Check() error {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		p.addf("tls: cert and key go together: set both or neither")
 	}
-	p.oneOf("storage.driver", c.Storage.Driver, "filesystem", "s3aws", "gcs", "azure", "inmemory")
+	p.storage(c.Storage)
 	p.limits(c.Limits)
 	p.positive("uploads.ttl", c.Uploads.TTL)
 	p.positive("trash.window", c.Trash.Window)
 	p.positive("gc.lease", c.GC.Lease)
+	p.gc(c.GC)
 	p.positive("shutdown.drain", c.Shutdown.Drain)
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "text", "json")
@@ -90,6 +91,34 @@ func (p *problems) oneOf(key, value string, legal ...string) {
 func (p *problems) positive(key string, d Duration) {
 	if d <= 0 {
 		p.addf("%s: must be more than 0", key)
+	}
+}
+
+func (p *problems) storage(s Storage) {
+	p.oneOf("storage.driver", s.Driver, "filesystem", "s3aws", "gcs", "azure", "inmemory")
+	if s.Middleware.Name != "" {
+		p.oneOf("storage.middleware.name", s.Middleware.Name, "cloudfront", "redirect", "rewrite")
+	}
+	signs := s.Driver == "s3aws" || s.Driver == "gcs" || s.Driver == "azure" || s.Middleware.Name == "cloudfront" || s.Middleware.Name == "redirect"
+	switch {
+	case s.Redirect.Enabled && !signs:
+		p.addf("storage.redirect.enabled: the %s driver has no URLs to send clients to: leave it off, or set storage.middleware", s.Driver)
+	case s.Middleware.Name != "" && !s.Redirect.Enabled:
+		p.addf("storage.middleware.name: %s makes the URLs of redirects: set storage.redirect.enabled, too", s.Middleware.Name)
+	}
+}
+
+func (p *problems) gc(gc GC) {
+	for _, s := range []struct {
+		key string
+		got Duration
+	}{{"gc.every", gc.Every}, {"gc.untagged", gc.Untagged}, {"gc.referrers", gc.Referrers}} {
+		if s.got < 0 {
+			p.addf("%s: must not be less than 0", s.key)
+		}
+	}
+	if gc.Rate < 0 {
+		p.addf("gc.rate: must not be less than 0")
 	}
 }
 

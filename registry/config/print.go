@@ -75,6 +75,8 @@ func keySchema(v reflect.Value) (map[string]any, error) {
 		s["type"], s["pattern"] = []string{"string", "integer"}, `^[0-9]+ ?([KMGT]iB|B)?$`
 	case t == reflect.TypeFor[Duration]():
 		s["type"], s["pattern"] = "string", `^([0-9]+d|0|([0-9.]+(ms|s|m|h))+)$`
+	case t == reflect.TypeFor[Secret]():
+		s["type"], s["writeOnly"] = "string", true // by which the chart knows what belongs in a Secret
 	case t.Kind() == reflect.String:
 		s["type"] = "string"
 	case t.Kind() == reflect.Bool:

@@ -18,11 +18,18 @@ func (h *Handler) blobGet(w http.ResponseWriter, r *http.Request, q Request) err
 	header := w.Header()
 	h.setCommon(header)
 	header["Cache-Control"] = h.fixed.immutable
+	if h.public != nil && h.public(ctx, q.Repo) {
+		header["Cache-Control"] = h.fixed.public
+	}
 	header["Content-Type"] = h.fixed.octetStream
-	return transfer.Serve(w, r, h.log, transfer.Content{
+	c := transfer.Content{
 		ETag: setDigest(header, q.Digest), Size: desc.Size,
 		Open: func(off, n int64) (io.ReadCloser, error) { return h.reg.Blob(ctx, q.Repo, q.Digest, off, n) },
-	})
+	}
+	if h.redirect != nil {
+		c.Redirect = func() string { return h.redirect(r, q.Repo, desc) }
+	}
+	return transfer.Serve(w, r, h.log, c)
 }
 
 // blobDelete checks conditions itself: what a digest names cannot change in between.

@@ -1,6 +1,7 @@
 package distspec
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -20,6 +21,12 @@ type Options struct {
 	// BaseURL returns what goes before the path in Location and Link, such as
 	// "https://registry.example.org". nil, or "", leaves them relative.
 	BaseURL func(*http.Request) string
+	// Redirect returns a URL to which a GET of blob d is sent instead of being
+	// answered, or "" for none; nil for never. The caller may read d.
+	Redirect func(r *http.Request, repo registry.Repo, d registry.Descriptor) string
+	// Public tells whether everybody may read repo, so that shared caches may
+	// keep its blobs; nil for never.
+	Public func(ctx context.Context, repo registry.Repo) bool
 }
 
 // Handler answers requests out of a [registry.Registry]. It is safe for
@@ -30,13 +37,18 @@ type Handler struct {
 	pageSize    int
 	log         *slog.Logger
 	baseURL     func(*http.Request) string
+	redirect    func(r *http.Request, repo registry.Repo, d registry.Descriptor) string
+	public      func(ctx context.Context, repo registry.Repo) bool
 	fixed       fixedValues
 	large       *semaphore.Weighted // bytes of large manifests in memory
 }
 
 // New returns a Handler over reg.
 func New(reg registry.Registry, o Options) *Handler {
-	h := &Handler{reg: reg, maxManifest: o.MaxManifest, pageSize: o.PageSize, log: o.Log, baseURL: o.BaseURL, fixed: newFixedValues(), large: semaphore.NewWeighted(largeManifests)}
+	h := &Handler{
+		reg: reg, maxManifest: o.MaxManifest, pageSize: o.PageSize, log: o.Log, baseURL: o.BaseURL, redirect: o.Redirect, public: o.Public,
+		fixed: newFixedValues(), large: semaphore.NewWeighted(largeManifests),
+	}
 	if h.maxManifest <= 0 {
 		h.maxManifest = 4 << 20
 	}

@@ -7,6 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/packhouse/packhouse/registry"
+	"github.com/packhouse/packhouse/registry/transfer"
 )
 
 // fixedValues are header values that never change, made once: a response's
@@ -14,18 +15,19 @@ import (
 // Nobody may write to them.
 type fixedValues struct {
 	apiVersion, nosniff, zero []string
-	immutable, noCache        []string
+	immutable, public         []string
+	noCache                   []string
 	json, octetStream         []string
 	manifests                 map[string][]string // by media type, of those pulled most
 }
 
 func newFixedValues() fixedValues {
 	f := fixedValues{
-		apiVersion: []string{"registry/2.0"},
-		nosniff:    []string{"nosniff"},
-		zero:       []string{"0"},
-		// What a digest names never changes, but only who may read may keep it.
-		immutable:   []string{"private, max-age=31536000, immutable"},
+		apiVersion:  []string{"registry/2.0"},
+		nosniff:     []string{"nosniff"},
+		zero:        []string{"0"},
+		immutable:   []string{transfer.PrivateForever},
+		public:      []string{transfer.PublicForever},
 		noCache:     []string{"no-cache"},
 		json:        []string{"application/json"},
 		octetStream: []string{"application/octet-stream"},

@@ -26,17 +26,21 @@ var ErrTooLarge = errors.New("the answer is longer than its limit")
 // seconds until an answer begins and 60 until it has ended. A body of more
 // than limit bytes, after decompression, ends in [ErrTooLarge].
 func (d *Dialer) Client(limit int64) *http.Client {
+	var next http.RoundTripper = &http.Transport{
+		DialContext:            d.DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    handshakeTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConns:           16,
+		MaxIdleConnsPerHost:    2,
+		MaxResponseHeaderBytes: maxHeader,
+	}
+	if d.Wrap != nil {
+		next = d.Wrap(next)
+	}
 	return &http.Client{
-		Transport: &capped{limit: limit, next: &http.Transport{
-			DialContext:            d.DialContext,
-			ForceAttemptHTTP2:      true,
-			TLSHandshakeTimeout:    handshakeTimeout,
-			ResponseHeaderTimeout:  headerTimeout,
-			IdleConnTimeout:        idleTimeout,
-			MaxIdleConns:           16,
-			MaxIdleConnsPerHost:    2,
-			MaxResponseHeaderBytes: maxHeader,
-		}},
+		Transport:     &capped{limit: limit, next: next},
 		CheckRedirect: checkRedirect,
 		Timeout:       totalTimeout,
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"time"
@@ -33,6 +34,8 @@ func (e *ForbiddenError) Error() string {
 // value is ready, and allows none beside.
 type Dialer struct {
 	Allow []netip.Prefix
+	// Wrap watches the exchanges of clients; nil for nobody.
+	Wrap func(http.RoundTripper) http.RoundTripper
 
 	// For tests: the system's when nil.
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)

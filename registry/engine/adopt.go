@@ -61,10 +61,11 @@ func (e *Engine) Adopt(ctx context.Context, o AdoptOptions) (AdoptReport, error)
 	if err := e.can(ctx, registry.Admin, ""); err != nil {
 		return AdoptReport{}, err
 	}
-	if !e.collecting.TryLock() {
-		return AdoptReport{}, busy(op)
+	ctx, lease, err := e.upkeep(ctx, op)
+	if err != nil {
+		return AdoptReport{}, err
 	}
-	defer e.collecting.Unlock()
+	defer lease.release(ctx)
 	a := adoption{
 		Engine: e, AdoptOptions: o,
 		trash: map[registry.Repo]bool{}, kept: map[registry.Digest]bool{}, located: map[registry.Digest]*located{},

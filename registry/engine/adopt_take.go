@@ -190,13 +190,14 @@ func (a *adoption) flush(ctx context.Context) error {
 	if len(taken) == 0 {
 		return nil
 	}
+	var names []registry.Repo
 	for i, t := range taken {
 		if i == 0 || t.repository != taken[i-1].repository {
-			defer a.cache.changing(t.repository)()
+			names = append(names, t.repository)
 		}
 	}
 	var c *commit
-	err := a.meta.Update(ctx, passing, func(ctx context.Context, tx *meta.Tx) error {
+	err := a.changeNames(ctx, names, passing, func(ctx context.Context, tx *meta.Tx) error {
 		c = &commit{engine: a.Engine, tx: tx}
 		return c.run(ctx, taken)
 	})

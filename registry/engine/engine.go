@@ -11,6 +11,7 @@ import (
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/seal"
 	"github.com/packhouse/packhouse/storage/blob"
+	rediscache "github.com/packhouse/packhouse/storage/cache"
 	"github.com/packhouse/packhouse/storage/meta"
 )
 
@@ -38,6 +39,15 @@ type Config struct {
 	Lease      time.Duration // how long an unreferenced blob is safe from collection
 	UploadTTL  time.Duration // how long an upload session may be idle
 	CacheBytes int64         // manifests, names and blob locations held in memory
+	Collection Collection    // of garbage
+
+	// Of a database that several processes share; else they are ignored.
+	Redis      *rediscache.Store // nil for none
+	Build      string            // tells this binary from others of other code
+	StaleReads time.Duration     // see [registry.Reads]
+	// AccessMoved is told that another process may have changed who may do
+	// what. It must not wait. nil for nobody.
+	AccessMoved func()
 
 	Formats []Format // of packages; names are unique
 }
@@ -52,12 +62,17 @@ type Engine struct {
 	keys  keys
 
 	formats map[string]*Format
-	loading sync.Mutex                               // of feeds
-	feeds   atomic.Pointer[map[string]registry.Feed] // by name
-	growing [64]sync.Mutex                           // by release: those who add to one take turns
+	loading sync.Mutex // of feeds
+	feeds   atomic.Pointer[feedList]
+	fault   *fault
+	growing [64]sync.Mutex // by release: those who add to one take turns
 	signer  signer
 
-	collecting sync.Mutex // one collection or fsck at a time
+	replica     string       // this process, among those that share the database
+	beaten      atomic.Int64 // when it last said that it runs, Unix milliseconds
+	collecting  sync.Mutex   // one collection, check or adoption at a time: see [Engine.upkeep]
+	collections collections
+
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }
@@ -73,24 +88,35 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	case cfg.Limits.Manifest <= 0, cfg.Limits.Blob <= 0, cfg.Lease <= 0, cfg.UploadTTL <= 0, cfg.CacheBytes <= 0:
 		return nil, errors.New("engine: limits, Lease, UploadTTL and CacheBytes must be positive")
 	}
-	stale, err := cfg.Meta.Blocks(ctx)
-	if err != nil {
-		return nil, err
-	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e := &Engine{cfg: cfg, meta: cfg.Meta, blobs: cfg.Blobs, cache: newCache(cfg.CacheBytes), keys: keys{meta: cfg.Meta}, stop: stop, formats: map[string]*Format{}}
+	e := &Engine{cfg: cfg, meta: cfg.Meta, blobs: cfg.Blobs, replica: newToken(), stop: stop, formats: map[string]*Format{}, fault: newFault()}
+	e.keys = keys{meta: cfg.Meta, owner: e.replica}
 	if e.cfg.Limits.File <= 0 {
 		e.cfg.Limits.File = cfg.Limits.Blob
 	}
 	for i := range cfg.Formats {
 		e.formats[cfg.Formats[i].Name] = &cfg.Formats[i]
 	}
-	if err := errors.Join(e.loadFeeds(ctx), e.sealKeys(ctx)); err != nil {
+	if err := e.openCache(ctx); err != nil {
 		stop()
 		return nil, err
 	}
-	e.background.Go(func() { e.sweep(background, stale) })
+	if err := e.sealKeys(ctx); err != nil {
+		stop()
+		e.cache.close()
+		return nil, err
+	}
+	if e.meta.Shared() {
+		if err := e.beat(ctx); err != nil {
+			stop()
+			e.cache.close()
+			return nil, err
+		}
+		e.background.Go(func() { e.keepBeating(background) })
+	}
+	e.background.Go(func() { e.sweepAtStart(background) })
 	e.background.Go(func() { e.expireUploads(background) })
+	e.background.Go(func() { e.collectByItself(background) })
 	return e, nil
 }
 
@@ -98,6 +124,10 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 func (e *Engine) Close() error {
 	e.stop()
 	e.background.Wait()
+	e.cache.close()
+	if e.meta.Shared() {
+		e.farewell()
+	}
 	return nil
 }
 
@@ -144,15 +174,6 @@ var (
 	cleaning = meta.Options{Durable: true, Frees: true, Unaudited: true}
 )
 
-// change commits a change of r's names. Readers of r go to the database from
-// before the commit until its result is known, so nobody sees an older state
-// after somebody saw the newer one.
-func (e *Engine) change(ctx context.Context, r registry.Repo, o meta.Options, f func(context.Context, *meta.Tx) error) error {
-	settled := e.cache.changing(e.touched(r)...)
-	defer settled()
-	return e.meta.Update(ctx, o, f)
-}
-
 // wrap turns a foreign error into one that a client may see. What it does not
 // know stays foreign, which renders as an internal error.
 func wrap(op string, err error) error {
@@ -168,13 +189,24 @@ func wrap(op string, err error) error {
 	switch {
 	case errors.Is(err, meta.ErrNoSpace), errors.Is(err, blob.ErrNoSpace):
 		return registry.E(op, registry.NoSpace, err, "the registry's storage is full: delete something or ask its operator for space; reading goes on")
-	case errors.Is(err, meta.ErrReadOnly), errors.Is(err, meta.ErrUncertain), errors.Is(err, blob.ErrReadOnly):
+	case errors.Is(err, meta.ErrSwept):
+		return registry.E(op, registry.Unavailable, err, "this upload was stalled for so long that its place in the storage was given up: send it again")
+	case errors.Is(err, meta.ErrUnavailable):
+		return registry.E(op, registry.Unavailable, err, "the registry's database does not answer in time: try again in a few seconds").WithDetail(registry.RetryIn(databaseRetry))
+	case errors.Is(err, meta.ErrUncertain):
+		return registry.E(op, registry.Unavailable, err, "the registry's database failed while it stored the change, which may have been made: look before you try again").WithDetail(map[string]any{"uncertain": true})
+	case errors.Is(err, blob.ErrUnavailable):
+		return registry.E(op, registry.Unavailable, err, "the registry's object storage does not answer: try again in a few seconds")
+	case errors.Is(err, meta.ErrReadOnly), errors.Is(err, blob.ErrReadOnly):
 		return registry.E(op, registry.Unavailable, err, "the registry's storage cannot be written now; reading goes on")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
 	return &registry.Error{Code: registry.Internal, Op: op, Message: "internal error", Err: err}
 }
+
+// databaseRetry is how soon a database that is away is worth asking again.
+const databaseRetry = 2 * time.Second
 
 // absent says which part of "repository, then content" is not there.
 func (e *Engine) absent(ctx context.Context, op string, r registry.Repo, c registry.Code, format string, a ...any) error {

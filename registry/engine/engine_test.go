@@ -27,7 +27,7 @@ func openAt(t *testing.T, dir string, change ...func(*Config)) *Engine {
 }
 
 // start opens an engine that ends with the test, or earlier by stop.
-func start(t *testing.T, dir string, now func() time.Time, change ...func(*Config)) (e *Engine, stop func()) {
+func start(t testing.TB, dir string, now func() time.Time, change ...func(*Config)) (e *Engine, stop func()) {
 	t.Helper()
 	m, err := meta.Open(t.Context(), meta.Config{Dir: dir, Now: now})
 	if err != nil {

@@ -33,45 +33,71 @@ type Format struct {
 	SignedText func(*registry.Release) []byte // nil where nothing is signed
 }
 
-// loadFeeds reads the names of all feeds. They are few, and every push asks
+// feedList is all feeds of one moment. They are few, and every push asks
 // whether it is below one.
-func (e *Engine) loadFeeds(ctx context.Context) error {
+type feedList struct {
+	byName map[string]registry.Feed
+	seq    int64 // of meta.FeedsStripe, or of an earlier moment's
+}
+
+// loadFeeds reads the names of all feeds. seq was read before.
+func (e *Engine) loadFeeds(ctx context.Context, seq int64) error {
 	e.loading.Lock() // so that no older list replaces a newer one
 	defer e.loading.Unlock()
 	list, err := e.meta.Feeds(ctx)
 	if err != nil {
 		return err
 	}
-	feeds := make(map[string]registry.Feed, len(list))
+	feeds := &feedList{byName: make(map[string]registry.Feed, len(list)), seq: seq}
 	for _, f := range list {
-		feeds[f.Name()] = f
+		feeds.byName[f.Name()] = f
 	}
-	e.feeds.Store(&feeds)
+	e.feeds.Store(feeds)
 	return nil
 }
 
-// reloadFeeds is loadFeeds after a commit that may have made one. The commit
-// stands whatever comes of it.
+// reloadFeeds reads the feeds again after a commit that may have made one. The
+// commit stands whatever comes of it.
 func (e *Engine) reloadFeeds(ctx context.Context) {
-	if err := e.loadFeeds(context.WithoutCancel(ctx)); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	reload := e.cache.revalidate
+	if !e.meta.Shared() {
+		reload = func(ctx context.Context) error { return e.loadFeeds(ctx, 0) }
+	}
+	if err := reload(ctx); err != nil {
 		e.cfg.Log.ErrorContext(ctx, "feeds not read again, the next publish tries again", "err", err)
 	}
 }
 
+// KnowFeeds makes sure that [Engine.Feed] knows every feed that somebody may
+// have seen before the call.
+func (e *Engine) KnowFeeds(ctx context.Context) error {
+	return wrap("engine.KnowFeeds", e.cache.validate(ctx))
+}
+
+// Enter asks the gate for one verb on anything of a feed.
+func (e *Engine) Enter(ctx context.Context, v registry.Verb, f registry.Feed) error {
+	return e.canSome(ctx, v, f)
+}
+
 // FeedsOf lists the feeds of one format, in any order.
-func (e *Engine) FeedsOf(format string) []registry.Feed {
+func (e *Engine) FeedsOf(ctx context.Context, format string) ([]registry.Feed, error) {
+	if err := e.KnowFeeds(ctx); err != nil {
+		return nil, err
+	}
 	var list []registry.Feed
-	for _, f := range *e.feeds.Load() {
+	for _, f := range e.feeds.Load().byName {
 		if f.Format == format {
 			list = append(list, f)
 		}
 	}
-	return list
+	return list, nil
 }
 
-// Feed finds a feed by its name. ok is false when nobody made it yet.
+// Feed finds a feed by its name. ok is false when nobody made it yet. Where
+// others may have made it, [Engine.KnowFeeds] comes first.
 func (e *Engine) Feed(name string) (registry.Feed, bool) {
-	f, ok := (*e.feeds.Load())[name]
+	f, ok := e.feeds.Load().byName[name]
 	return f, ok
 }
 
@@ -84,6 +110,10 @@ func (e *Engine) feedOf(r registry.Repo) (f registry.Feed, below string, ok bool
 	}
 	return registry.Feed{}, "", false
 }
+
+// mayBeInFeed tells whether there can be a feed that r is in: its name has a
+// namespace and a format before the package.
+func mayBeInFeed(r registry.Repo) bool { return strings.Count(string(r), "/") >= 2 }
 
 // prefixes yields each proper prefix of whole segments, with what follows it.
 func prefixes(r registry.Repo) func(yield func(prefix, rest string) bool) {
@@ -144,12 +174,19 @@ func (e *Engine) ensureFeed(ctx context.Context, tx *meta.Tx, f registry.Feed) (
 		f.ID = known
 	case !errors.Is(err, meta.ErrNotFound):
 		return f, err
+	default:
+		f.ID = 0 // or somebody removed it
 	}
 	if f.ID == 0 {
 		switch r, err := tx.InTheWay(ctx, f.Name()); {
 		case err == nil:
 			return f, registry.E(op, registry.Conflict, nil, "%s cannot become a feed of %s packages while %s, which is none, lies below it: use another namespace, or remove that with `packhouse repo delete`", f.Name(), f.Format, r)
 		case !errors.Is(err, meta.ErrNotFound):
+			return f, err
+		}
+	}
+	if f.ID == 0 {
+		if err := tx.TouchStripes(ctx, meta.FeedsStripe); err != nil {
 			return f, err
 		}
 	}

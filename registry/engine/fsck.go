@@ -84,10 +84,11 @@ func (e *Engine) Check(ctx context.Context, o CheckOptions) (Report, error) {
 	if err := e.can(ctx, registry.Admin, ""); err != nil {
 		return Report{}, err
 	}
-	if !e.collecting.TryLock() {
-		return Report{}, busy(op)
+	ctx, lease, err := e.upkeep(ctx, op)
+	if err != nil {
+		return Report{}, err
 	}
-	defer e.collecting.Unlock()
+	defer lease.release(ctx)
 	c := check{Engine: e, CheckOptions: o, named: map[registry.Digest]bool{}}
 	for _, step := range []func(context.Context) error{c.database, c.usage, c.everyBlob, c.everyManifest, c.references, c.orphans} {
 		if err := step(ctx); err != nil {
@@ -95,7 +96,7 @@ func (e *Engine) Check(ctx context.Context, o CheckOptions) (Report, error) {
 		}
 	}
 	if o.Repair && c.Found > 0 {
-		if err := e.note(ctx, "registry.repair", map[string]string{"problems": strconv.FormatInt(int64(c.Found), 10)}); err != nil {
+		if err := e.note(ctx, "registry.repair", map[string]string{"problems": strconv.FormatInt(c.Found, 10)}); err != nil {
 			return c.Report, wrap(op, err)
 		}
 	}
@@ -198,10 +199,9 @@ func (c *check) oneBlob(ctx context.Context, b meta.StoredBlob) error {
 		f.advice = "run fsck --repair, then " + again
 	}
 	if change != nil {
-		if err := c.meta.Update(ctx, cleaning, change); err != nil {
+		if err := c.changeAll(ctx, cleaning, change); err != nil {
 			return err
 		}
-		c.cache.forget()
 	}
 	if len(holders) == 0 && f.hide {
 		f.advice += ", if anybody needs it: no manifest does"

@@ -240,11 +240,11 @@ func TestCheckDeletesOnlyOrphans(t *testing.T) {
 		}
 		return file
 	}
-	orphan := write(objectKey(newToken(), 7))
+	orphan := write(meta.ObjectKey(newToken(), 7))
 	foreign := write("/objects/00/README.md")
 	inFlight := newToken()
-	flying := write(objectKey(inFlight, 0))
-	if err := e.meta.Update(t.Context(), keeping, func(ctx context.Context, tx *meta.Tx) error { return tx.ReserveBlock(ctx, inFlight) }); err != nil {
+	flying := write(meta.ObjectKey(inFlight, 0))
+	if err := e.meta.Update(t.Context(), keeping, func(ctx context.Context, tx *meta.Tx) error { return tx.ReserveBlock(ctx, inFlight, e.replica) }); err != nil {
 		t.Fatal(err)
 	}
 	for _, repair := range []bool{false, true} {

@@ -216,7 +216,7 @@ func TestCollect(t *testing.T) {
 	doomed := pushImage(t, e, "doomed", "2.0")
 	garbage := pushBlob(t, e, repo, "never referenced")
 
-	if got := collect(t, e); got != (Collected{}) {
+	if got := collect(t, e); !got.nothing() {
 		t.Errorf("within lease and trash window: %+v", got)
 	}
 	if err := e.DeleteManifest(t.Context(), repo, doomed.Digest, registry.Condition{}); err != nil {

@@ -91,11 +91,14 @@ func (e *Engine) allTags(ctx context.Context, r registry.Repo) (*entry, error) {
 	if len(tags) > listKeep {
 		return nil, errLong
 	}
-	weight := 0
+	return &entry{tags: tags, weight: tagsWeight(tags)}, nil
+}
+
+func tagsWeight(tags []registry.Tag) (weight int) {
 	for _, t := range tags {
 		weight += len(t) + 16
 	}
-	return &entry{tags: tags, weight: weight}, nil
+	return weight
 }
 
 func (e *Engine) longTags(ctx context.Context, op string, r registry.Repo, after registry.Tag, yield func(registry.Tag, error) bool) {
@@ -170,14 +173,17 @@ func (e *Engine) allReferrers(ctx context.Context, r registry.Repo, subject stri
 			return nil, err
 		}
 	}
-	weight := 0
+	return &entry{referrers: list, weight: referrersWeight(list)}, nil
+}
+
+func referrersWeight(list []registry.Descriptor) (weight int) {
 	for _, d := range list {
 		weight += 200
 		for k, v := range d.Annotations {
 			weight += len(k) + len(v) + 32
 		}
 	}
-	return &entry{referrers: list, weight: weight}, nil
+	return weight
 }
 
 // merge adds to list the entries of a pushed referrers-tag index that r shows.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/storage/meta"
@@ -123,85 +122,6 @@ func (e *Engine) DeleteRepository(ctx context.Context, name registry.Repo) error
 	}))
 }
 
-// RestoreRepository takes the latest deleted repository of that name out of
-// the trash. It returns NAME_UNKNOWN, or DENIED while a new one has the name.
-func (e *Engine) RestoreRepository(ctx context.Context, name registry.Repo) error {
-	const op = "engine.RestoreRepository"
-	if err := e.can(ctx, registry.Admin, name); err != nil {
-		return err
-	}
-	return wrap(op, e.change(ctx, name, durable, func(ctx context.Context, tx *meta.Tx) error {
-		switch _, err := tx.Repository(ctx, name); {
-		case err == nil:
-			return registry.E(op, registry.Denied, nil, "there is a new repository %s: delete it first", name)
-		case !errors.Is(err, meta.ErrNotFound):
-			return err
-		}
-		trash, err := tx.DeletedRepositories(ctx)
-		if err != nil {
-			return err
-		}
-		i := slices.IndexFunc(trash, func(r meta.Repository) bool { return r.Name == name })
-		if i < 0 {
-			return registry.E(op, registry.NameUnknown, nil, "there is no deleted repository %s", name)
-		}
-		if feed, _, inFeed := e.feedOf(name); inFeed && trash[i].Package == "" {
-			return registry.E(op, registry.Denied, nil, "%s is a feed by now, and %s is none of its packages", feed.Name(), name)
-		}
-		if err := tx.RestoreRepository(ctx, trash[i]); err != nil {
-			return err
-		}
-		return record(ctx, tx, "repository.restore", trash[i], meta.AuditRecord{})
-	}))
-}
-
-// PurgeRepository removes for good what the trash holds under that name:
-// deleted repositories, and the closed periods of a live one. Disk space comes
-// back with the next collection. It returns NAME_UNKNOWN.
-func (e *Engine) PurgeRepository(ctx context.Context, name registry.Repo) error {
-	const op = "engine.PurgeRepository"
-	if err := e.can(ctx, registry.Admin, name); err != nil {
-		return err
-	}
-	found := false
-	var orphans []int64
-	err := e.change(ctx, name, freeing, func(ctx context.Context, tx *meta.Tx) error {
-		found, orphans = false, nil
-		trash, err := tx.DeletedRepositories(ctx)
-		if err != nil {
-			return err
-		}
-		for _, r := range trash {
-			if r.Name != name {
-				continue
-			}
-			found = true
-			gone, err := tx.PurgeRepository(ctx, r)
-			if err != nil {
-				return err
-			}
-			orphans = append(orphans, gone...)
-		}
-		return record(ctx, tx, "repository.purge", meta.Repository{Name: name}, meta.AuditRecord{})
-	})
-	if err != nil {
-		return wrap(op, err)
-	}
-	if err := e.removeManifests(ctx, orphans); err != nil {
-		return wrap(op, err)
-	}
-	switch r, err := e.meta.Repository(ctx, name); {
-	case err == nil:
-		_, err := e.removePeriods(ctx, r.ID, e.meta.Now().Add(time.Millisecond))
-		return wrap(op, err)
-	case !errors.Is(err, meta.ErrNotFound):
-		return wrap(op, err)
-	case !found:
-		return unknownRepo(op, name)
-	}
-	return nil
-}
-
 // DeleteNamespace moves a namespace and all its repositories to the trash.
 // It returns how many repositories, or NAME_UNKNOWN.
 func (e *Engine) DeleteNamespace(ctx context.Context, name string) (int, error) {
@@ -210,9 +130,7 @@ func (e *Engine) DeleteNamespace(ctx context.Context, name string) (int, error) 
 		return 0, err
 	}
 	members := 0
-	settled := e.cache.changingAll()
-	defer settled()
-	err := e.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) error {
+	err := e.changeAll(ctx, freeing, func(ctx context.Context, tx *meta.Tx) error {
 		list, err := tx.RepositoriesOf(ctx, name)
 		if err != nil {
 			return err
@@ -313,105 +231,4 @@ func (e *Engine) TagHistory(ctx context.Context, name registry.Repo, t registry.
 		return nil, registry.E(op, registry.ManifestUnknown, nil, "there never was a tag %s in %s, or its history is past the trash window", t, name)
 	}
 	return list, wrap(op, err)
-}
-
-// RestoreTag points a tag to what it pointed to before: to the manifest d, or,
-// for "", to that of its last closed period. Its manifest comes back with it.
-// It returns NAME_UNKNOWN, MANIFEST_UNKNOWN.
-func (e *Engine) RestoreTag(ctx context.Context, name registry.Repo, t registry.Tag, d registry.Digest) (registry.Digest, error) {
-	const op = "engine.RestoreTag"
-	if err := e.can(ctx, registry.Overwrite, name); err != nil {
-		return "", err
-	}
-	var restored registry.Digest
-	err := e.change(ctx, name, durable, func(ctx context.Context, tx *meta.Tx) error {
-		r, err := e.live(ctx, tx, op, name)
-		if err != nil {
-			return err
-		}
-		switch row, err := tx.Release(ctx, name, t); {
-		case err == nil: // a version has one content: it is there, or comes back
-			if err := e.can(ctx, registry.Withdraw, name); err != nil {
-				return err
-			}
-			if err := e.restoreVersion(ctx, tx, r, row.Version); err != nil {
-				return err
-			}
-			m, err := tx.ManifestByID(ctx, row.Manifest)
-			if err != nil {
-				return err
-			}
-			restored = m.Digest
-			if err := record(ctx, tx, "tag.restore", r, meta.AuditRecord{Tag: t, Digest: restored}); err != nil {
-				return err
-			}
-			return tx.NextGeneration(ctx, r)
-		case !errors.Is(err, meta.ErrNotFound):
-			return err
-		}
-		periods, err := tx.TagHistory(ctx, r, t)
-		if err != nil {
-			return err
-		}
-		i := slices.IndexFunc(periods, func(p meta.Period) bool {
-			return !p.Until.IsZero() && (d == "" || p.Digest == d) && tx.Now().Sub(p.Until) < e.cfg.Trash
-		})
-		if i < 0 {
-			return registry.E(op, registry.ManifestUnknown, nil, "nothing to restore: tag %s of %s has no such earlier period within the trash window", t, name)
-		}
-		p := periods[i]
-		restored = p.Digest
-		switch row, err := tx.ReleaseOf(ctx, name, p.Digest); {
-		case err == nil && !row.Withdrawn.IsZero():
-			return registry.E(op, registry.ManifestUnknown, nil, "tag %s pointed to version %s, which was withdrawn: restore that first", t, row.Version)
-		case err != nil && !errors.Is(err, meta.ErrNotFound):
-			return err
-		}
-		if err := tx.OpenMembership(ctx, r, p.Manifest, p.Digest); err != nil {
-			return err
-		}
-		if err := tx.LinkManifestBlobs(ctx, r, p.Manifest); err != nil {
-			return err
-		}
-		if err := e.restoreChildren(ctx, tx, r, p.Manifest); err != nil {
-			return err
-		}
-		if r.Package != "" && !registry.IsSignatureTag(t) {
-			if err := tx.Touch(ctx, r); err != nil {
-				return err
-			}
-			_, err = tx.SetLabel(ctx, r, t, p.Manifest)
-		} else {
-			err = tx.SetTag(ctx, r, t, p.Manifest)
-		}
-		if err != nil {
-			return err
-		}
-		if err := record(ctx, tx, "tag.restore", r, meta.AuditRecord{Tag: t, Digest: restored}); err != nil {
-			return err
-		}
-		return tx.NextGeneration(ctx, r)
-	})
-	return restored, wrap(op, err)
-}
-
-// restoreChildren brings back the manifests that an index lists and that were
-// deleted after it.
-func (e *Engine) restoreChildren(ctx context.Context, tx *meta.Tx, r meta.Repository, index int64) error {
-	children, err := tx.ClosedChildren(ctx, r, index)
-	if err != nil {
-		return err
-	}
-	for _, c := range children {
-		if err := tx.OpenMembership(ctx, r, c.ID, c.Digest); err != nil {
-			return err
-		}
-		if err := tx.LinkManifestBlobs(ctx, r, c.ID); err != nil {
-			return err
-		}
-		if err := e.restoreChildren(ctx, tx, r, c.ID); err != nil { // ends: depth is bounded at push
-			return err
-		}
-	}
-	return nil
 }

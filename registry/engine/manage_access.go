@@ -161,9 +161,7 @@ func (e *Engine) CreateFeed(ctx context.Context, name registry.Repo) (meta.FeedR
 			"%s is not the name of a feed: that is NAMESPACE/FORMAT, and %q is no format; see `packhouse format list`", name, f.Format)
 	}
 	var made meta.FeedRow
-	settled := e.cache.changingAll()
-	defer settled()
-	err := e.meta.Update(ctx, durable, func(ctx context.Context, tx *meta.Tx) error {
+	err := e.changeAll(ctx, durable, func(ctx context.Context, tx *meta.Tx) error {
 		switch _, err := e.feedRow(ctx, tx, op, name); {
 		case err == nil:
 			return registry.E(op, registry.Conflict, nil, "there is a feed %s already", name)
@@ -194,9 +192,7 @@ func (e *Engine) DeleteFeed(ctx context.Context, name registry.Repo) error {
 	if err := e.can(ctx, registry.Admin, name); err != nil {
 		return err
 	}
-	settled := e.cache.changingAll()
-	defer settled()
-	err := e.meta.Update(ctx, freeing, func(ctx context.Context, tx *meta.Tx) error {
+	err := e.changeAll(ctx, freeing, func(ctx context.Context, tx *meta.Tx) error {
 		f, err := e.feedRow(ctx, tx, op, name)
 		if err != nil {
 			return err
@@ -210,6 +206,9 @@ func (e *Engine) DeleteFeed(ctx context.Context, name registry.Repo) error {
 			return err
 		}
 		if err := tx.DeleteFeed(ctx, f.ID); err != nil {
+			return err
+		}
+		if err := tx.TouchStripes(ctx, meta.FeedsStripe); err != nil {
 			return err
 		}
 		return tx.Record(ctx, meta.AuditRecord{Action: "feed.delete", Namespace: f.Namespace, Detail: map[string]string{"feed": string(name)}})
@@ -228,11 +227,11 @@ func (e *Engine) CreateRepository(ctx context.Context, name registry.Repo) (meta
 	if err := e.can(ctx, registry.Create, name); err != nil {
 		return meta.Repository{}, err
 	}
-	if feed, _, inFeed := e.feedOf(name); inFeed {
-		return meta.Repository{}, registry.E(op, registry.Conflict, nil, "%s is in the feed %s, where publishing a package makes its repository", name, feed.Name())
-	}
 	var made meta.Repository
 	err := e.change(ctx, name, durable, func(ctx context.Context, tx *meta.Tx) error {
+		if feed, _, inFeed := e.feedOf(name); inFeed {
+			return registry.E(op, registry.Conflict, nil, "%s is in the feed %s, where publishing a package makes its repository", name, feed.Name())
+		}
 		switch _, err := tx.Repository(ctx, name); {
 		case err == nil:
 			return registry.E(op, registry.Conflict, nil, "there is a repository %s already", name)

@@ -88,6 +88,25 @@ func (e *Engine) PutManifest(ctx context.Context, r registry.Repo, m registry.Ma
 		return registry.PutResult{}, err
 	}
 	m.Digest = d
+	if err := e.KnowFeeds(ctx); err != nil {
+		return registry.PutResult{}, err
+	}
+	if o, err = e.fault.before(ctx, e, r, o); err != nil {
+		return registry.PutResult{}, err
+	}
+	for try := 1; ; try++ {
+		result, err := e.tryManifest(ctx, e.feeds.Load(), r, m, parsed, o)
+		if !errors.Is(err, errFeedsMoved) {
+			return result, wrap(op, err)
+		}
+		if err := e.againKnowing(ctx, try); err != nil {
+			return registry.PutResult{}, wrap(op, err)
+		}
+	}
+}
+
+// tryManifest stores m as what known makes of it. It returns errFeedsMoved.
+func (e *Engine) tryManifest(ctx context.Context, known *feedList, r registry.Repo, m registry.Manifest, parsed registry.Parsed, o registry.PutOptions) (registry.PutResult, error) {
 	t, err := e.classify(ctx, r, m, parsed, o.Tags)
 	if err != nil {
 		return registry.PutResult{}, err
@@ -97,12 +116,12 @@ func (e *Engine) PutManifest(ctx context.Context, r registry.Repo, m registry.Ma
 			return registry.PutResult{}, err
 		}
 	}
-	row := stored(parsed, m.Raw, d)
-	err = e.change(ctx, r, durable, func(ctx context.Context, tx *meta.Tx) error {
+	row := stored(parsed, m.Raw, m.Digest)
+	err = e.changeKnowing(ctx, known, r, durable, func(ctx context.Context, tx *meta.Tx) error {
 		return e.putManifest(ctx, tx, r, row, parsed, t, o)
 	})
 	if err != nil {
-		return registry.PutResult{}, wrap(op, err)
+		return registry.PutResult{}, err
 	}
 	if t != nil && t.feed.ID == 0 {
 		e.reloadFeeds(ctx)

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -30,15 +32,28 @@ import (
 // -rapid.checks for more.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	checkModel(t, open(t), math.MaxInt)
+}
+
+// fewChecks are those of a model test.
+var fewChecks = sync.OnceValue(func() error {
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		if err := flag.Set("rapid.checks", "25"); err != nil {
-			t.Fatal(err)
-		}
+		return flag.Set("rapid.checks", "25")
 	}
-	e := open(t)
+	return nil
+})
+
+// checkModel compares a registry with the model, at most the given times.
+func checkModel(t *testing.T, e registry.Registry, times int) {
+	t.Helper()
+	if err := fewChecks(); err != nil {
+		t.Fatal(err)
+	}
 	runs := 0 // each with repositories and contents of its own
 	rapid.Check(t, func(rt *rapid.T) {
-		runs++
+		if runs++; runs > times {
+			return
+		}
 		own := fmt.Sprintf("run%d", runs)
 		m := &model{
 			t: rt, engine: e, memory: &registrytest.Memory{},
@@ -62,7 +77,7 @@ var modelTags = []registry.Tag{"1", "2", "latest"}
 
 type model struct {
 	t         *rapid.T
-	engine    *Engine
+	engine    registry.Registry
 	memory    *registrytest.Memory
 	repos     []registry.Repo
 	contents  []string

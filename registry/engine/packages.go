@@ -350,6 +350,33 @@ func (e *Engine) Derived(ctx context.Context, r registry.Repo, name string, buil
 	return ent.derived, nil
 }
 
+// Codec makes what [Engine.Rendered] keeps fit for other processes.
+type Codec struct {
+	Encode func(v any) []byte // nil for what is not worth it
+	Decode func(body []byte) (v any, weight int, err error)
+}
+
+// Rendered is [Engine.Derived] of what replicas share. Of another binary's they
+// see nothing: it may render the same in another way.
+func (e *Engine) Rendered(ctx context.Context, r registry.Repo, name string, c Codec, build func(context.Context) (v any, weight int, err error)) (any, error) {
+	coded := &codec{
+		build:  e.cfg.Build,
+		encode: func(ent *entry) []byte { return c.Encode(ent.derived) },
+		decode: func(_ string, body []byte) (*entry, error) {
+			v, weight, err := c.Decode(body)
+			return &entry{derived: v, weight: weight}, err
+		},
+	}
+	ent, err := e.cache.loadShared(ctx, derived, r, name, coded, func(ctx context.Context) (*entry, error) {
+		v, weight, err := build(ctx)
+		return &entry{derived: v, weight: weight}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ent.derived, nil
+}
+
 // StoredFragment is one release's part of a document.
 type StoredFragment = meta.Fragment
 

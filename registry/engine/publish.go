@@ -43,11 +43,14 @@ func (e *Engine) Publish(ctx context.Context, feed registry.Feed, d registry.Dra
 	if f == nil {
 		return nil, registry.E(op, registry.NameUnknown, nil, "this registry has no format %s", feed.Format)
 	}
-	if known, ok := e.Feed(feed.Name()); ok {
-		feed = known
-	}
 	if err := e.canSome(ctx, registry.Create, feed); err != nil {
 		return nil, err
+	}
+	if err := e.KnowFeeds(ctx); err != nil {
+		return nil, err
+	}
+	if known, ok := e.Feed(feed.Name()); ok {
+		feed = known
 	}
 	p := &publication{e: e, feed: feed, f: f, draft: d}
 	if err := p.read(ctx); err != nil {
@@ -374,6 +377,9 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 	})
 	committed = err == nil || errors.Is(err, meta.ErrUncertain)
 	if err != nil {
+		for _, c := range contents {
+			e.keys.lost(err, c.staged.object)
+		}
 		return nil, err
 	}
 	e.discard(ctx, spare...)

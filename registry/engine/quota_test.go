@@ -172,7 +172,10 @@ func TestCollectionFindsOrphans(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.PurgeRepository(ctx, r)
+		if err := tx.DeleteRepository(ctx, r); err != nil {
+			return err
+		}
+		_, err = tx.PurgeNamed(ctx, repo)
 		return err
 	})
 	if err != nil {

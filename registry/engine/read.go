@@ -121,11 +121,7 @@ func (e *Engine) Blob(ctx context.Context, r registry.Repo, d registry.Digest, o
 func (e *Engine) blob(ctx context.Context, op string, r registry.Repo, d registry.Digest) (meta.Blob, error) {
 	ent, err := e.cache.load(ctx, blobByDigest, r, d.String(), func(ctx context.Context) (*entry, error) {
 		b, err := e.meta.Blob(ctx, r, d)
-		weight := 0
-		for _, o := range b.Objects {
-			weight += len(o.Key) + len(o.Content) + 48
-		}
-		return &entry{blob: b, weight: weight}, err
+		return &entry{blob: b, weight: blobWeight(b)}, err
 	})
 	switch {
 	case errors.Is(err, meta.ErrNotFound):
@@ -134,6 +130,13 @@ func (e *Engine) blob(ctx context.Context, op string, r registry.Repo, d registr
 		return meta.Blob{}, wrap(op, err)
 	}
 	return ent.blob, nil
+}
+
+func blobWeight(b meta.Blob) (weight int) {
+	for _, o := range b.Objects {
+		weight += len(o.Key) + len(o.Content) + 48
+	}
+	return weight
 }
 
 func (e *Engine) unknownBlob(ctx context.Context, op string, r registry.Repo, d registry.Digest) error {

@@ -64,10 +64,16 @@ func (e *Engine) ensureKey(ctx context.Context) error {
 			return wrap(op, err)
 		}
 		k.Private = e.cfg.Seal.Seal(sealedKey, k.ID, k.Private)
-		if err := e.meta.Update(ctx, keeping, func(ctx context.Context, tx *meta.Tx) error { return tx.AddSigningKey(ctx, k) }); err != nil {
+		err = e.meta.Update(ctx, keeping, func(ctx context.Context, tx *meta.Tx) error {
+			if list, err = tx.SigningKeys(ctx); err != nil || len(list) > 0 {
+				return err // another replica was faster
+			}
+			list = append(list, k)
+			return tx.AddSigningKey(ctx, k)
+		})
+		if err != nil {
 			return wrap(op, err)
 		}
-		list = append(list, k)
 	}
 	private, err := e.cfg.Seal.Open(sealedKey, list[0].ID, list[0].Private)
 	if err != nil {

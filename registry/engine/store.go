@@ -168,6 +168,7 @@ func (e *Engine) addBlob(ctx context.Context, op string, r registry.Repo, d regi
 		if !errors.Is(err, meta.ErrUncertain) { // else the next start's sweep knows
 			e.discardObjects(ctx, objects[len(saved):]...) // a saved one is never empty
 		}
+		e.keys.lost(err, objects...)
 		return registry.Descriptor{}, wrap(op, err)
 	}
 	e.discard(ctx, spare...)

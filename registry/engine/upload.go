@@ -139,8 +139,10 @@ func (u *upload) save(ctx context.Context, op string, o meta.Object, h hash.Hash
 	case errors.Is(err, meta.ErrNotFound):
 		return raced(op)
 	case err != nil:
+		u.e.keys.lost(err, o)
 		return wrap(op, err)
 	}
+	o.Saved = true
 	u.session.Segments = append(u.session.Segments, o)
 	u.session.HashState = state
 	return nil
@@ -240,7 +242,7 @@ func (e *Engine) expireUploads(ctx context.Context) {
 	tick := time.NewTicker(expireEvery)
 	defer tick.Stop()
 	for {
-		if err := e.expireIdle(ctx, e.meta.Now().Add(-e.cfg.UploadTTL)); err != nil && ctx.Err() == nil {
+		if _, _, err := e.expireIdle(ctx, e.meta.Now().Add(-e.cfg.UploadTTL)); err != nil && ctx.Err() == nil {
 			e.cfg.Log.WarnContext(ctx, "idle upload sessions were not removed", "err", err)
 		}
 		select {
@@ -251,16 +253,24 @@ func (e *Engine) expireUploads(ctx context.Context) {
 	}
 }
 
-func (e *Engine) expireIdle(ctx context.Context, before time.Time) error {
+// expireIdle ends idle sessions, and returns how many and what they held. Two
+// replicas may do it at once: whose transaction removes a session deletes its
+// objects.
+func (e *Engine) expireIdle(ctx context.Context, before time.Time) (n, bytes int64, err error) {
 	for {
 		idle, err := e.meta.IdleUploads(ctx, before, listPage)
 		if err != nil || len(idle) == 0 {
-			return err
+			return n, bytes, err
 		}
 		for _, s := range idle {
 			u := upload{e: e, session: s, repo: s.Repository}
-			if err := u.Abort(ctx); err != nil && !errors.Is(err, registry.BlobUploadUnknown) {
-				return err
+			switch err := u.Abort(ctx); {
+			case errors.Is(err, registry.BlobUploadUnknown): // it went on, or is gone
+			case err != nil:
+				return n, bytes, err
+			default:
+				n++
+				bytes += s.Size()
 			}
 		}
 	}

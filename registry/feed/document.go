@@ -123,7 +123,7 @@ func (v *view) document(ctx context.Context, pkg, name string) (*document, error
 	if err != nil {
 		return nil, err
 	}
-	got, err := v.h.engine.Derived(ctx, r, "document "+name+" "+v.base, func(ctx context.Context) (any, int, error) {
+	got, err := v.h.engine.Rendered(ctx, r, "document "+name+" "+v.base, documentCodec, func(ctx context.Context) (any, int, error) {
 		for try := 0; ; try++ {
 			d, err := v.compose(ctx, p, name)
 			if err != nil {
@@ -131,7 +131,7 @@ func (v *view) document(ctx context.Context, pkg, name string) (*document, error
 			}
 			now, err := v.h.engine.Generation(ctx, r)
 			if err != nil || now == p.Generation || try == composeTries {
-				return d, 100 + len(d.parts[0].deflated) + len(d.plain), err
+				return d, d.weight(), err
 			}
 			// Something changed between its reads: what was read is of two times.
 			if p, err = v.h.engine.PackageNow(ctx, r); err != nil {
@@ -143,6 +143,15 @@ func (v *view) document(ctx context.Context, pkg, name string) (*document, error
 		return nil, err
 	}
 	return got.(*document), nil
+}
+
+// weight is how many bytes d takes, but for parts that are kept by themselves.
+func (d *document) weight() int {
+	weight := 100 + 16*len(d.parts) + len(d.plain)
+	if len(d.parts) == 1 {
+		weight += len(d.parts[0].deflated)
+	}
+	return weight
 }
 
 // composeTries bounds how often a document is composed while its package keeps
@@ -169,10 +178,10 @@ func (v *view) compose(ctx context.Context, p *registry.Package, name string) (*
 	return d, nil
 }
 
-func tagOf(sum []byte) string {
-	const digits = 40
-	return hex.EncodeToString(sum)[:digits]
-}
+// tagDigits is how much of a hash an ETag has.
+const tagDigits = 40
+
+func tagOf(sum []byte) string { return hex.EncodeToString(sum)[:tagDigits] }
 
 // head keeps the beginning of what is written to it.
 type head struct{ text []byte }

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -21,6 +22,9 @@ type Options struct {
 	// Accounts returns a feed's view of accounts; base is the URL of the server,
 	// without a trailing slash. nil is a registry that is open to everybody.
 	Accounts func(f registry.Feed, base string) artifacttypes.Account
+	// Redirect and Public are those of distspec's Options, for files.
+	Redirect func(r *http.Request, repo registry.Repo, d registry.Descriptor) string
+	Public   func(ctx context.Context, repo registry.Repo) bool
 }
 
 // Handler serves the native protocols.
@@ -28,6 +32,8 @@ type Handler struct {
 	engine   *engine.Engine
 	log      *slog.Logger
 	accounts func(f registry.Feed, base string) artifacttypes.Account
+	redirect func(r *http.Request, repo registry.Repo, d registry.Descriptor) string
+	public   func(ctx context.Context, repo registry.Repo) bool
 	formats  map[string]*format
 	settings map[string]map[string]string
 }
@@ -41,7 +47,7 @@ type format struct {
 // New returns a Handler. It fails on a route without a verb, and on settings
 // that no format has.
 func New(o Options) (*Handler, error) {
-	h := &Handler{engine: o.Engine, log: o.Log, accounts: o.Accounts, formats: map[string]*format{}, settings: map[string]map[string]string{}}
+	h := &Handler{engine: o.Engine, log: o.Log, accounts: o.Accounts, redirect: o.Redirect, public: o.Public, formats: map[string]*format{}, settings: map[string]map[string]string{}}
 	if h.accounts == nil {
 		h.accounts = func(registry.Feed, string) artifacttypes.Account { return artifacttypes.Open{} }
 	}
@@ -107,7 +113,7 @@ type Target struct {
 
 // Find returns the target of a request, if its path is one of a feed's: below
 // NAMESPACE/FORMAT, or below api/NAMESPACE/FORMAT. It looks nothing up beside
-// the feeds' names.
+// the feeds' names, as far as this process knows them.
 func (h *Handler) Find(r *http.Request) (t Target, ok bool) {
 	path := r.URL.EscapedPath()
 	api := strings.HasPrefix(path, "/api/")
@@ -177,6 +183,15 @@ func (t Target) Route() string {
 	return t.route.Name
 }
 
+// Pattern is the route's pattern below the feed's URL, which begins with /api
+// where api is true; "" when none serves the request.
+func (t Target) Pattern() (pattern string, api bool) {
+	if t.err != nil {
+		return "", false
+	}
+	return t.route.Pattern, t.route.API
+}
+
 // Feed is what access is decided by.
 func (t Target) Feed() registry.Feed { return t.feed }
 
@@ -191,10 +206,28 @@ func (t Target) Verb() registry.Verb {
 // Serve answers the request, or returns an error for [Target.WriteError]. base
 // is the URL by which the client reaches this server, without a trailing slash.
 func (t Target) Serve(w http.ResponseWriter, r *http.Request, base string) error {
+	t, err := t.now(r)
+	if err != nil {
+		return err
+	}
 	if t.err != nil {
 		return t.err
 	}
 	return t.route.Serve(w, r, &view{Target: t, server: base, base: base + "/" + t.feed.Name()})
+}
+
+// now is the target by the feeds that are there, for who may use what [Handler.Find]
+// took it for: another process may have made or removed one.
+func (t Target) now(r *http.Request) (Target, error) {
+	if err := t.h.engine.KnowFeeds(r.Context()); err != nil {
+		return t, err
+	}
+	now, ok := t.h.Find(r)
+	if !ok || now.feed.Name() == t.feed.Name() {
+		t.feed = now.feed
+		return t, nil
+	}
+	return now, t.h.engine.Enter(r.Context(), now.Verb(), now.feed)
 }
 
 // WriteError answers in the format's own form, and logs what is our fault.

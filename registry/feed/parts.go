@@ -31,6 +31,8 @@ type part struct {
 	sum      [sha256.Size]byte
 }
 
+func (p *part) weight() int { return 100 + len(p.deflated) }
+
 // partWriter makes a part of what is written to it.
 type partWriter struct {
 	out  bytes.Buffer
@@ -140,7 +142,7 @@ func (v *view) feedDocument(ctx context.Context, name string) (*document, error)
 	if err != nil {
 		return nil, err
 	}
-	got, err := v.h.engine.Derived(ctx, registry.Repo(v.feed.Name()), derivedName(name, seen), func(ctx context.Context) (any, int, error) {
+	got, err := v.h.engine.Rendered(ctx, registry.Repo(v.feed.Name()), derivedName(name, seen), documentCodec, func(ctx context.Context) (any, int, error) {
 		list, err := v.feedParts(ctx, name, seen)
 		if err != nil {
 			return nil, 0, err
@@ -150,14 +152,12 @@ func (v *view) feedDocument(ctx context.Context, name string) (*document, error)
 			_, _ = h.Write(p.sum[:]) // never fails
 		}
 		d := &document{parts: list, etag: tagOf(h.Sum(nil))}
-		weight := 16 * len(list)
 		if list.size() <= joinBelow {
 			if d.parts, err = joined(list); err != nil {
 				return nil, 0, err
 			}
-			weight += len(d.parts[0].deflated)
 		}
-		return d, weight, nil
+		return d, d.weight(), nil
 	})
 	if err != nil {
 		return nil, err
@@ -241,7 +241,7 @@ func (v *view) buckets(ctx context.Context, name string, seen engine.Filter) (pa
 
 // bucket composes the part of all packages in one bucket.
 func (v *view) bucket(ctx context.Context, name string, bucket int, seen engine.Filter) (*part, error) {
-	got, err := v.h.engine.Derived(ctx, engine.BucketKey(v.feed, bucket), derivedName(name, seen), func(ctx context.Context) (any, int, error) {
+	got, err := v.h.engine.Rendered(ctx, engine.BucketKey(v.feed, bucket), derivedName(name, seen), partCodec, func(ctx context.Context) (any, int, error) {
 		text, err := v.composeBucket(ctx, name, bucket, seen)
 		if err != nil {
 			return nil, 0, err
@@ -250,7 +250,7 @@ func (v *view) bucket(ctx context.Context, name string, bucket int, seen engine.
 		if err != nil {
 			return nil, 0, err
 		}
-		return p, 100 + len(p.deflated), nil
+		return p, p.weight(), nil
 	})
 	if err != nil {
 		return nil, err

@@ -139,22 +139,27 @@ func (v *view) Open(ctx context.Context, rel *registry.Release, f registry.File)
 	return v.Blob(ctx, rel, f.Digest)
 }
 
-// What a digest names never changes, but only who may read may keep it.
-const immutable = "private, max-age=31536000, immutable"
-
 func (v *view) Serve(w http.ResponseWriter, r *http.Request, rel *registry.Release, f registry.File) error {
 	h := w.Header()
 	h.Set("ETag", `"`+f.Digest.String()+`"`)
 	h.Set("Docker-Content-Digest", f.Digest.String())
 	h.Set("X-Content-Type-Options", "nosniff")
 	setDefault(h, "Content-Type", f.MediaType)
-	setDefault(h, "Cache-Control", immutable)
-	return transfer.Serve(w, r, v.h.log, transfer.Content{
+	cache := transfer.PrivateForever
+	if v.h.public != nil && v.h.public(r.Context(), rel.Repo) {
+		cache = transfer.PublicForever
+	}
+	setDefault(h, "Cache-Control", cache)
+	c := transfer.Content{
 		ETag: h.Get("ETag"), Size: f.Size,
 		Open: func(off, n int64) (io.ReadCloser, error) {
 			return v.h.engine.Blob(r.Context(), rel.Repo, f.Digest, off, n)
 		},
-	})
+	}
+	if v.h.redirect != nil {
+		c.Redirect = func() string { return v.h.redirect(r, rel.Repo, f.Descriptor) }
+	}
+	return transfer.Serve(w, r, v.h.log, c)
 }
 
 func setDefault(h http.Header, name, value string) {

@@ -21,6 +21,7 @@ type Request struct {
 	BytesIn   int64 // of the request's body, as far as it was read
 	BytesOut  int64 // of the answer's body
 	UserAgent string
+	TraceID   string // hexadecimal, "" for a request without a trace
 }
 
 // Access writes one line for each request.
@@ -60,6 +61,9 @@ func (a *Access) Log(r *Request) {
 		l.number("bytes_in", r.BytesIn)
 		l.number("bytes_out", r.BytesOut)
 		l.text("user_agent", r.UserAgent)
+		if r.TraceID != "" {
+			l.text("trace_id", r.TraceID)
+		}
 		return l.end()
 	})
 }

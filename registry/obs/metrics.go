@@ -72,25 +72,6 @@ func (m *Metrics) Begin() { m.inFlight.Inc() }
 // End undoes Begin.
 func (m *Metrics) End() { m.inFlight.Dec() }
 
-// Cache adds the engine's cache, whose counters are read at each scrape.
-func (m *Metrics) Cache(stats func() (hits, misses uint64)) {
-	m.registry.MustRegister(cacheCollector{stats, prometheus.NewDesc(
-		"packhouse_cache_requests_total", "Lookups in the cache of manifests and names: hit or miss.", []string{"result"}, nil)})
-}
-
-type cacheCollector struct {
-	stats    func() (hits, misses uint64)
-	requests *prometheus.Desc
-}
-
-func (c cacheCollector) Describe(d chan<- *prometheus.Desc) { d <- c.requests }
-
-func (c cacheCollector) Collect(out chan<- prometheus.Metric) {
-	hits, misses := c.stats()
-	out <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, float64(hits), "hit")
-	out <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, float64(misses), "miss")
-}
-
 // Transfer says that a route moves content.
 type Transfer uint8
 
@@ -130,6 +111,9 @@ func (m *Metrics) Route(format, kind string, t Transfer, object string) *Route {
 	}
 	return r
 }
+
+// Format is the format that the route belongs to, "" for none.
+func (r *Route) Format() string { return r.format }
 
 // Observe counts one request that was answered with status after d, its body
 // being in bytes long and the answer's out bytes.

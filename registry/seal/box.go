@@ -3,6 +3,7 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -30,6 +31,7 @@ var (
 
 // Box seals and opens. It is safe for concurrent use and never prints a key.
 type Box struct {
+	root    []byte // what keys for other uses are derived from
 	current [keyIDSize]byte
 	keys    map[[keyIDSize]byte]cipher.AEAD
 }
@@ -55,10 +57,20 @@ func New(keys ...[]byte) (*Box, error) {
 		id := keyID(key)
 		if i == 0 {
 			b.current = id
+			if b.root, err = hkdf.Extract(sha256.New, key, []byte("packhouse derived keys")); err != nil {
+				return nil, err
+			}
 		}
 		b.keys[id] = aead
 	}
 	return b, nil
+}
+
+// Derive returns a key of [KeySize] bytes for a purpose that is not sealing,
+// by HKDF (RFC 5869) from the first of the box's keys: who has the same box
+// gets the same.
+func (b *Box) Derive(purpose string) ([]byte, error) {
+	return hkdf.Expand(sha256.New, b.root, purpose, KeySize)
 }
 
 // keyID names a key without telling anything of it: the start of the SHA-256

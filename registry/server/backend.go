@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -25,21 +24,24 @@ import (
 	"github.com/packhouse/packhouse/registry/limit"
 	"github.com/packhouse/packhouse/registry/oidc"
 	"github.com/packhouse/packhouse/registry/seal"
-	"github.com/packhouse/packhouse/storage/blob"
+	"github.com/packhouse/packhouse/storage/cache"
 	"github.com/packhouse/packhouse/storage/meta"
 )
 
 // Backend is an engine over an opened data directory, with all that decides
 // who may use it. Whoever holds it is the only process that does.
 type Backend struct {
-	Dir    *Dir
-	Engine *engine.Engine
-	Feeds  *feed.Handler
-	Auth   *auth.Service
-	Audit  *audit.Trail
-	OIDC   *oidc.Service
-	Limits *limit.Limiter
-	meta   *meta.Store
+	Dir       *Dir
+	Engine    *engine.Engine
+	Feeds     *feed.Handler
+	Auth      *auth.Service
+	Audit     *audit.Trail
+	OIDC      *oidc.Service
+	Limits    *limit.Limiter
+	meta      *meta.Store
+	redirects *redirects   // nil for none
+	redis     *cache.Store // nil for none
+	watch     Watch
 }
 
 // Gate decides what callers may do.
@@ -48,8 +50,13 @@ func (b *Backend) Gate() registry.Gate { return b.Auth.Gate() }
 // Open locks the data directory and starts an engine over its stores. It
 // returns a *LockedError while another process has the directory. c must have
 // been checked, its formats' settings too.
-func Open(ctx context.Context, c config.Config, formats []artifacttypes.Format, log *slog.Logger) (_ *Backend, err error) {
-	b := &Backend{}
+func Open(ctx context.Context, c config.Config, formats []artifacttypes.Format, log *slog.Logger) (*Backend, error) {
+	return OpenWatched(ctx, c, formats, log, Watch{})
+}
+
+// OpenWatched is Open of a server whose work is measured and traced.
+func OpenWatched(ctx context.Context, c config.Config, formats []artifacttypes.Format, log *slog.Logger, w Watch) (_ *Backend, err error) {
+	b := &Backend{watch: w}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())
@@ -62,14 +69,21 @@ func Open(ctx context.Context, c config.Config, formats []artifacttypes.Format, 
 	if err != nil {
 		return nil, err
 	}
-	if b.meta, err = meta.Open(ctx, meta.Config{Dir: b.Dir.Path()}); err != nil {
+	if b.meta, err = meta.Open(ctx, w.database(meta.Config{Dir: b.Dir.Path(), URL: string(c.Database.URL), Connections: c.Database.Connections})); err != nil {
 		return nil, err
 	}
-	blobs, err := openBlobs(ctx, c.Storage, b.Dir.Path())
+	blobs, err := OpenStorage(ctx, c.Storage, b.Dir.Path())
 	if err != nil {
 		return nil, err
 	}
+	w.objects(blobs)
+	if b.redirects, err = newRedirects(c.Storage.Redirect, log); err != nil {
+		return nil, err
+	}
 	if err := b.openAccess(ctx, c, box, log); err != nil {
+		return nil, err
+	}
+	if b.redis, err = b.openRedis(ctx, c.Redis, box, log); err != nil {
 		return nil, err
 	}
 	b.Engine, err = engine.New(ctx, engine.Config{
@@ -80,15 +94,25 @@ func Open(ctx context.Context, c config.Config, formats []artifacttypes.Format, 
 		},
 		Sparse: c.Manifests.Sparse, Trash: time.Duration(c.Trash.Window), Lease: time.Duration(c.GC.Lease),
 		UploadTTL: time.Duration(c.Uploads.TTL), CacheBytes: int64(c.Cache.Size),
+		Collection: engine.Collection{
+			Every: time.Duration(c.GC.Every), Untagged: time.Duration(c.GC.Untagged), Referrers: time.Duration(c.GC.Referrers), Rate: c.GC.Rate,
+		},
+		Redis: b.redis, Build: build(), StaleReads: time.Duration(c.Database.StaleReads), AccessMoved: b.Auth.Nudge,
 		Formats: feed.EngineFormats(formats),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
-	b.Feeds, err = feed.New(feed.Options{Formats: formats, Engine: b.Engine, Settings: c.Formats, Log: log, Accounts: b.account})
+	if b.redirects != nil {
+		b.redirects.sign = b.Engine.BlobURL
+	}
+	b.Feeds, err = feed.New(feed.Options{
+		Formats: formats, Engine: b.Engine, Settings: c.Formats, Log: log, Accounts: b.account, Redirect: b.RedirectURL(), Public: b.Public,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start formats: %w", err)
 	}
+	b.measure(ctx)
 	return b, nil
 }
 
@@ -101,7 +125,7 @@ func (b *Backend) openAccess(ctx context.Context, c config.Config, box *seal.Box
 		FailedLogins:  limit.Rate{PerSecond: float64(c.Rates.FailedLogins) / 60, Burst: c.Rates.FailedBurst},
 		BytesInFlight: int64(c.Rates.InFlight),
 	})
-	dialer := &egress.Dialer{}
+	dialer := &egress.Dialer{Wrap: b.watch.Tracing.Wrap}
 	for _, n := range c.Egress.Allow {
 		dialer.Allow = append(dialer.Allow, n.Prefix)
 	}
@@ -192,24 +216,14 @@ func openBox(s config.Secrets, dir string) (*seal.Box, error) {
 	return seal.New(keys...)
 }
 
-// openBlobs opens the store; files lie in the data directory unless the
-// driver's own parameter says otherwise.
-func openBlobs(ctx context.Context, s config.Storage, dir string) (*blob.Store, error) {
-	params := maps.Clone(s.Params)
-	if params == nil {
-		params = config.Params{}
-	}
-	if s.Driver == "filesystem" && params["rootdirectory"] == nil {
-		params["rootdirectory"] = dir
-	}
-	return blob.Open(ctx, s.Driver, params)
-}
-
 // Close ends the engine's work, closes the stores and gives the directory up.
 func (b *Backend) Close() error {
 	var errs []error
 	if b.Engine != nil {
 		errs = append(errs, b.Engine.Close())
+	}
+	if b.redis != nil {
+		errs = append(errs, b.redis.Close())
 	}
 	if b.Audit != nil {
 		errs = append(errs, b.Audit.Close())

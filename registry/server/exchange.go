@@ -46,8 +46,11 @@ type exchange struct {
 	piece    io.LimitedReader
 	spoken   *spoken // once the answer is written past net/http
 
+	reads   *registry.Reads
 	request obs.Request // its Status is 0 until the header is written
 	route   *obs.Route
+	span    obs.ServerSpan
+	path    pathTemplate // of the span
 }
 
 var (
@@ -96,6 +99,7 @@ func (x *exchange) WriteHeader(status int) {
 	if x.request.Status == 0 && status >= http.StatusOK {
 		x.request.Status = status
 	}
+	x.warn(status)
 	if h := x.Header(); status == http.StatusUnauthorized && h["Www-Authenticate"] == nil {
 		h["Www-Authenticate"] = basicChallenge // RFC 9110, section 15.5.2: each 401 says how
 	}
@@ -107,6 +111,7 @@ func (x *exchange) WriteHeader(status int) {
 func (x *exchange) Write(p []byte) (n int, err error) {
 	if x.request.Status == 0 {
 		x.request.Status = http.StatusOK
+		x.warn(http.StatusOK)
 	}
 	if x.spoken != nil {
 		n, err = x.spoken.buf.Write(p)
@@ -154,6 +159,7 @@ func (x *exchange) ReadFrom(src io.Reader) (n int64, err error) {
 	}
 	if x.request.Status == 0 {
 		x.request.Status = http.StatusOK
+		x.warn(http.StatusOK)
 	}
 	for limited.N > 0 {
 		x.alive(time.Now())

@@ -29,6 +29,7 @@ type handler struct {
 	log     *slog.Logger
 	access  *obs.Access // nil for no access log
 	metrics *obs.Metrics
+	tracing *obs.Tracing // nil for no spans
 	probes  *probes
 	routes  routes
 	ids     requestIDs
@@ -105,8 +106,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.request.Start, x.request.ID, x.request.Client = now, id, client
 	x.request.Method, x.request.URI, x.request.UserAgent = r.Method, maskedURI(r.RequestURI), r.UserAgent()
 	x.request.Kind = "unknown"
-	caller := &registry.Caller{Address: client, Client: r.UserAgent(), RequestID: id}
-	r = r.WithContext(registry.WithCaller(r.Context(), caller))
+	caller := newCaller(r.Method)
+	caller.Address, caller.Client, caller.RequestID = client, r.UserAgent(), id
+	x.reads = caller.Reads
+	r = r.WithContext(registry.WithCaller(h.traced(x, r), caller))
 	defer h.end(x, r)
 	h.serve(x, r, caller, proxied)
 }
@@ -164,6 +167,7 @@ func (h *handler) serve(x *exchange, r *http.Request, c *registry.Caller, proxie
 // serveFeed serves a package format's own protocol.
 func (h *handler) serveFeed(x *exchange, r *http.Request, c *registry.Caller, t feed.Target, refused error, proxied bool) {
 	x.route, x.request.Kind, x.request.Repo = h.routes.feeds[t.Format()][t.Route()], t.Format()+"_"+t.Route(), t.Feed().Name()
+	x.path.feed(t)
 	c.Route = x.request.Kind
 	err := refused
 	if t.Verb() == registry.Enter && errors.Is(err, registry.Unauthorized) {
@@ -186,6 +190,7 @@ func (h *handler) serveOCI(x *exchange, r *http.Request, c *registry.Caller, ref
 		x.route, x.request.Kind = h.routes.invalid, "invalid"
 	} else {
 		x.route, x.request.Kind, x.request.Repo = h.routes.oci[q.Kind], q.Kind.String(), string(q.Repo)
+		x.path.kind = q.Kind
 		if q.Kind == distspec.UploadStart && q.Digest != "" {
 			x.route = h.routes.whole
 		}
@@ -225,6 +230,9 @@ func (h *handler) end(x *exchange, r *http.Request) {
 	x.request.Duration = time.Since(x.request.Start)
 	x.route.Observe(x.request.Status, x.request.Duration, x.request.BytesIn, x.request.BytesOut)
 	h.access.Log(&x.request)
+	if x.span.Active() {
+		x.span.End(&x.request, x.route.Format(), x.path.String(), schemeOf(x))
+	}
 	h.metrics.End()
 	if panicked != nil {
 		panic(panicked)

@@ -37,6 +37,7 @@ func (h *handler) mounted(path string) *Mount {
 
 func (h *handler) serveMount(x *exchange, r *http.Request, c *registry.Caller, m *Mount, refused error, proxied bool) {
 	x.route, x.request.Kind = m.route, m.Name
+	x.path.prefix = m.Prefix
 	c.Route, c.Base = m.Name, h.baseURL(r, proxied)
 	if refused == nil {
 		refused = h.gate.Some(r.Context(), m.Verb, "")

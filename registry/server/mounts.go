@@ -64,7 +64,11 @@ func (b *Backend) exchangeNPM(w http.ResponseWriter, r *http.Request) {
 	c := registry.CallerOf(r.Context())
 	host, _, _ := strings.Cut(serviceName(c.Base), ":")
 	err = registry.E("server.exchangeNPM", registry.Denied, nil, "no trust rule lets this job publish %.214q", name)
-	for _, f := range b.Engine.FeedsOf("npm") {
+	feeds, unknown := b.Engine.FeedsOf(r.Context(), "npm")
+	if unknown != nil {
+		err = unknown
+	}
+	for _, f := range feeds {
 		repo, wrong := b.Engine.PackageRepo(f, name)
 		if wrong != nil {
 			continue

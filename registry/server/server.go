@@ -27,16 +27,20 @@ type Options struct {
 	Dir      *Dir
 	Registry registry.Registry
 	Gate     registry.Gate
-	Auth     *auth.Service               // nil for a registry that is always open
-	Limits   *limit.Limiter              // required beside Auth
-	Feeds    *feed.Handler               // nil for none
-	Mounts   []Mount                     // the rest of what clients see; the first that matches serves
+	Auth     *auth.Service  // nil for a registry that is always open
+	Limits   *limit.Limiter // required beside Auth
+	Feeds    *feed.Handler  // nil for none
+	Mounts   []Mount        // the rest of what clients see; the first that matches serves
+	// Redirect and Public are those of distspec's Options; nil for none.
+	Redirect func(req *http.Request, r registry.Repo, d registry.Descriptor) string
+	Public   func(ctx context.Context, r registry.Repo) bool
 	Ready    func(context.Context) error // readiness beyond "not stopping"; may be nil
 	Admin    net.Listener                // where Operations are served; both or neither
 	Operate  http.Handler
 	Log      *slog.Logger
 	Access   *obs.Access // nil for no access log
 	Metrics  *obs.Metrics
+	Tracing  *obs.Tracing // nil for no spans
 	Version  string
 }
 
@@ -196,9 +200,11 @@ func (s *Server) clientServer(base context.Context) *http.Server {
 	h := &handler{
 		cfg: o.Config, gate: o.Gate, mounts: slices.Clone(o.Mounts),
 		entry:   entrance{auth: o.Auth, limits: o.Limits, guard: openGuard{anyHost: o.Config.InsecureOpen, csrf: http.NewCrossOriginProtection()}},
-		proxies: o.Config.TrustedProxies, log: o.Log, access: o.Access, metrics: o.Metrics, probes: s.probes,
+		proxies: o.Config.TrustedProxies, log: o.Log, access: o.Access, metrics: o.Metrics, tracing: o.Tracing, probes: s.probes,
 		routes: newRoutes(o.Metrics, o.Feeds), version: o.Version, feeds: o.Feeds,
-		api: distspec.New(o.Registry, distspec.Options{MaxManifest: int64(l.Manifest), PageSize: l.Page, Log: o.Log, BaseURL: external}),
+		api: distspec.New(o.Registry, distspec.Options{
+			MaxManifest: int64(l.Manifest), PageSize: l.Page, Log: o.Log, BaseURL: external, Redirect: o.Redirect, Public: o.Public,
+		}),
 	}
 	h.ids.seed()
 	for i := range h.mounts {

@@ -18,12 +18,24 @@ type Content struct {
 	// Open returns n bytes from off, in a reader that never ends cleanly
 	// before.
 	Open func(off, n int64) (io.ReadCloser, error)
+	// Redirect returns a URL that answers a GET with the content, ranges of it
+	// too, for a short time, or "" for none; nil for never.
+	Redirect func() string
 }
+
+// What a digest names never changes, but only who may read may keep it. What
+// everybody may read shared caches may keep, too, for a day at most: it may be
+// withdrawn, or made private.
+const (
+	PrivateForever = "private, max-age=31536000, immutable"
+	PublicForever  = "public, max-age=31536000, s-maxage=86400, immutable"
+)
 
 // bytesUnit is a header value that never changes; nobody may write to it.
 var bytesUnit = []string{"bytes"}
 
-// Serve answers GET and HEAD with c, whole or, for GET, one range, or with 304.
+// Serve answers GET and HEAD with c, whole or, for GET, one range, or with 304,
+// or, for GET, with 307 to where the content lies.
 // ETag, Content-Type and Cache-Control are set by the caller. It returns
 // RANGE_INVALID and what Open returns. When an answer cannot be completed it
 // panics with [http.ErrAbortHandler], by which net/http breaks the connection.
@@ -34,6 +46,12 @@ func Serve(w http.ResponseWriter, r *http.Request, log *slog.Logger, c Content) 
 		delete(header, "Content-Type")
 		w.WriteHeader(http.StatusNotModified)
 		return nil
+	}
+	if c.Redirect != nil && r.Method == http.MethodGet {
+		if to := c.Redirect(); to != "" {
+			redirect(w, to)
+			return nil
+		}
 	}
 	part, status := Span{0, c.Size}, http.StatusOK
 	if ranges := r.Header["Range"]; len(ranges) == 1 && r.Method == http.MethodGet && rangeHolds(r.Header, c.ETag) {
@@ -63,6 +81,19 @@ func Serve(w http.ResponseWriter, r *http.Request, log *slog.Logger, c Content) 
 	w.WriteHeader(status)
 	Copy(r.Context(), w, log, content, part.N)
 	return nil
+}
+
+// redirect sends the client to another server, which has its own entity tag;
+// the URL is a credential and works for minutes, so nobody may keep it.
+func redirect(w http.ResponseWriter, to string) {
+	header := w.Header()
+	for _, name := range []string{"Accept-Ranges", "Content-Type", "Etag"} {
+		delete(header, name)
+	}
+	header["Cache-Control"] = []string{"no-store"}
+	header["Location"] = []string{to}
+	header["Content-Length"] = []string{"0"}
+	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
 // Copy sends n bytes. The status line is out, so all that can be done about an

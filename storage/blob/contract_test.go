@@ -17,7 +17,10 @@ import (
 func open(tb testing.TB, driver string) *Store {
 	tb.Helper()
 	params := map[string]any{}
-	if driver == "filesystem" {
+	switch driver {
+	case "s3aws":
+		return openS3(tb, "")
+	case "filesystem":
 		params["rootdirectory"] = filepath.Join(tb.TempDir(), "data")
 	}
 	s, err := Open(tb.Context(), driver, params)
@@ -260,7 +263,7 @@ func TestContract(t *testing.T) {
 			}
 		}},
 	}
-	for _, driver := range []string{"filesystem", "inmemory"} {
+	for _, driver := range []string{"filesystem", "inmemory", "s3aws"} {
 		for _, tt := range tests {
 			t.Run(driver+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()

@@ -14,9 +14,10 @@ import (
 // wrap it in another reader. ctx governs the reader's life.
 //
 // The first object is opened here, the others when their turn comes. Read
-// returns ErrNotFound for a missing object and io.ErrUnexpectedEOF for one
-// that is too short (seen here on the filesystem; elsewhere while reading);
-// the reader returns the same for later segments.
+// returns ErrNotFound for a missing object, io.ErrUnexpectedEOF for one that
+// is too short (seen here on the filesystem and S3; elsewhere while reading)
+// and ErrUnavailable; the reader returns the same for later segments. A remote
+// object whose transfer breaks off is asked for again from there.
 func (s *Store) Read(ctx context.Context, segs []Segment, off, n int64) (io.ReadCloser, error) {
 	var total int64
 	for _, seg := range segs {
@@ -32,7 +33,7 @@ func (s *Store) Read(ctx context.Context, segs []Segment, off, n int64) (io.Read
 		off -= segs[0].Size
 		segs = segs[1:]
 	}
-	r := &reader{segs: segs, left: n}
+	r := &reader{segs: segs, left: n, fail: s.fail, observer: s.observer}
 	r.open = func(key string, off, n int64) (io.ReadCloser, error) { return s.open(ctx, key, off, n) }
 	if n == 0 {
 		return r, nil
@@ -48,26 +49,45 @@ func (s *Store) open(ctx context.Context, key string, off, n int64) (io.ReadClos
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	rc, err := s.driver.Reader(ctx, key, off)
-	if err != nil {
-		return nil, fail("read", key, err)
-	}
+	at, op := s.begin(ctx, "read")
+	rc, err := s.fetch(at, key, off, n)
 	// A truncated file is found before any byte is promised to a client.
-	if f, ok := rc.(*os.File); ok {
-		fi, err := f.Stat()
-		if err == nil && fi.Size() < off+n {
-			err = io.ErrUnexpectedEOF
+	if f, ok := rc.(*os.File); ok && err == nil {
+		fi, statErr := f.Stat()
+		if statErr == nil && fi.Size() < off+n {
+			statErr = io.ErrUnexpectedEOF
 		}
-		if err != nil {
-			return nil, errors.Join(fail("read", key, err), f.Close())
+		if statErr != nil {
+			err = errors.Join(statErr, f.Close())
 		}
 	}
-	return rc, nil
+	if err = op.end(at, 0, s.fail("read", key, err)); err != nil {
+		return nil, err
+	}
+	if s.local != nil {
+		return rc, nil
+	}
+	return &resuming{ctx: ctx, cur: rc, off: off, left: n, pause: s.pause, open: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+		rc, err := s.fetch(ctx, key, off, n)
+		return rc, s.fail("read", key, err)
+	}}, nil
+}
+
+// fetch asks the driver.
+func (s *Store) fetch(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if d, ok := s.driver.(rangeReader); ok && n > 0 {
+		return d.ReadRange(ctx, key, off, n)
+	}
+	return s.driver.Reader(ctx, key, off)
 }
 
 // reader chains the parts of segments that make up a range.
 type reader struct {
-	open    func(key string, off, n int64) (io.ReadCloser, error)
+	open func(key string, off, n int64) (io.ReadCloser, error)
+	fail func(op, key string, err error) error
+
+	observer Observer
+
 	segs    []Segment // not yet opened
 	left    int64     // bytes still to come, of all segments
 	key     string
@@ -98,6 +118,9 @@ func (r *reader) next(off int64) error {
 func (r *reader) took(n int64) {
 	r.left -= n
 	r.curLeft -= n
+	if r.observer != nil {
+		r.observer.Read(n)
+	}
 	if r.curLeft == 0 {
 		_ = r.cur.Close() // every byte is here: a failed close changes nothing
 		r.cur = nil
@@ -125,7 +148,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	r.err = fail("read", r.key, err)
+	r.err = r.fail("read", r.key, err)
 	return n, r.err
 }
 
@@ -145,7 +168,7 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 		switch {
 		case r.cur == nil:
 		case errors.Is(err, io.EOF):
-			r.err = fail("read", r.key, io.ErrUnexpectedEOF)
+			r.err = r.fail("read", r.key, io.ErrUnexpectedEOF)
 		default:
 			r.err = err // of either side, as it is
 		}
@@ -163,5 +186,5 @@ func (r *reader) Close() error {
 	}
 	rc := r.cur
 	r.cur = nil
-	return fail("close", r.key, rc.Close())
+	return r.fail("close", r.key, rc.Close())
 }

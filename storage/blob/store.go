@@ -22,7 +22,11 @@ type Segment struct {
 // Store keeps objects. Its methods may be called concurrently.
 type Store struct {
 	driver storagedriver.StorageDriver
-	local  *local // nil on remote drivers
+	urls   storagedriver.StorageDriver            // signs URLs; nil where nothing does
+	local  *local                                 // nil on remote drivers
+	pause  func(ctx context.Context, n int) error // before the n-th attempt in a row
+
+	observer Observer // nil for nobody
 }
 
 // Open makes a store of the named driver of distribution with that driver's
@@ -46,9 +50,16 @@ func Open(ctx context.Context, driver string, params map[string]any) (*Store, er
 	return newStore(d, root)
 }
 
+// New makes a store over d, which is on another machine. If d has the methods
+// of the interfaces in remote.go they are used.
+func New(d storagedriver.StorageDriver) *Store {
+	s, _ := newStore(d, "") // only a local one can fail
+	return s
+}
+
 // newStore makes a store over d, which is on the local disk if root is set.
 func newStore(d storagedriver.StorageDriver, root string) (*Store, error) {
-	s := &Store{driver: d}
+	s := &Store{driver: d, urls: d, pause: pause}
 	if root == "" {
 		return s, nil
 	}
@@ -70,7 +81,8 @@ func (s *Store) Local() (root string, ok bool) {
 
 // Create starts the object key, which must not have been used before. The
 // caller must end the Writer with Commit or Abort; ctx governs it until then.
-// It returns ErrExists (filesystem only), ErrNoSpace, ErrReadOnly.
+// It returns ErrExists (filesystem only), ErrNoSpace, ErrReadOnly,
+// ErrUnavailable.
 func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -80,9 +92,10 @@ func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
 			return nil, fail("create", key, err)
 		}
 	}
+	at, op := s.begin(ctx, "create")
 	fw, err := s.driver.Writer(ctx, key, false)
-	if err != nil {
-		return nil, fail("create", key, err)
+	if err = op.end(at, 0, s.fail("create", key, err)); err != nil {
+		return nil, err
 	}
 	return &Writer{store: s, key: key, fw: fw}, nil
 }
@@ -90,7 +103,7 @@ func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
 // Put stores content whole as the object key; it is durable on return. It
 // costs one request on a remote driver and two fsyncs on the filesystem: the
 // file's own and its share in one of the directory's. It returns ErrExists
-// (filesystem only), ErrNoSpace, ErrReadOnly.
+// (filesystem only), ErrNoSpace, ErrReadOnly, ErrUnavailable.
 func (s *Store) Put(ctx context.Context, key string, content []byte) error {
 	if s.local != nil {
 		// The driver's PutContent would rename a temporary file: a key that
@@ -106,40 +119,57 @@ func (s *Store) Put(ctx context.Context, key string, content []byte) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
+	size := int64(len(content))
+	ctx, op := s.begin(ctx, "put")
 	err := s.driver.PutContent(ctx, key, content)
-	if err != nil && !s.holds(ctx, key, int64(len(content))) {
-		return fail("put", key, err)
+	if err != nil {
+		look, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		if s.holds(look, key, size) {
+			err = nil
+		} else {
+			// What the storage is still at must not outlast this refusal.
+			err = errors.Join(s.fail("put", key, err), s.remove(look, key))
+		}
 	}
-	return nil
+	return op.end(ctx, size, err)
 }
 
 // holds tells whether a remote driver has all of key although its answer to
 // the write was an error: the reply may have been lost.
 func (s *Store) holds(ctx context.Context, key string, size int64) bool {
-	got, err := s.Stat(ctx, key)
-	return err == nil && got == size
+	fi, err := s.driver.Stat(ctx, key)
+	return err == nil && !fi.IsDir() && fi.Size() == size
 }
 
 // Delete removes the object key; one that is not there is no error. On the
-// filesystem a power cut may bring it back. It returns ErrReadOnly.
+// filesystem a power cut may bring it back. It returns ErrReadOnly,
+// ErrUnavailable.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if err := fail("delete", key, s.driver.Delete(ctx, key)); !errors.Is(err, ErrNotFound) {
+	ctx, op := s.begin(ctx, "delete")
+	return op.end(ctx, 0, s.remove(ctx, key))
+}
+
+func (s *Store) remove(ctx context.Context, key string) error {
+	if err := s.fail("delete", key, s.driver.Delete(ctx, key)); !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	return nil
 }
 
-// Stat returns the size of the object key in bytes. It returns ErrNotFound.
+// Stat returns the size of the object key in bytes. It returns ErrNotFound,
+// ErrUnavailable.
 func (s *Store) Stat(ctx context.Context, key string) (int64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
+	ctx, op := s.begin(ctx, "stat")
 	fi, err := s.driver.Stat(ctx, key)
-	if err != nil {
-		return 0, fail("stat", key, err)
+	if err = op.end(ctx, 0, s.fail("stat", key, err)); err != nil {
+		return 0, err
 	}
 	if fi.IsDir() {
 		return 0, fmt.Errorf("stat %s: %w: it is a directory", key, ErrNotFound)
@@ -174,7 +204,7 @@ func (s *Store) WalkExcept(ctx context.Context, prefix string, except func(dir s
 	if absent, ok := errors.AsType[storagedriver.PathNotFoundError](err); ok && absent.Path == prefix {
 		return nil
 	}
-	return fail("walk", prefix, err)
+	return s.fail("walk", prefix, err)
 }
 
 // checkKey refuses what is not a key. The drivers' own check lets ".." pass,

@@ -11,9 +11,9 @@ import (
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 )
 
-// cleanupTimeout bounds the removal of a failed object, which must go on after
-// the request that wrote it was cancelled.
-const cleanupTimeout = 30 * time.Second
+// cleanupTimeout bounds looking for a failed object and its removal, which must
+// go on after the request that wrote it was cancelled.
+const cleanupTimeout = 10 * time.Second
 
 // Writer writes one object. It is for one goroutine.
 type Writer struct {
@@ -28,7 +28,7 @@ type Writer struct {
 var _ io.Writer = (*Writer)(nil)
 
 // Write appends p. After an error the object can only be aborted. It returns
-// ErrNoSpace.
+// ErrNoSpace, ErrUnavailable.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.done {
 		return 0, fmt.Errorf("write %s: %w", w.key, os.ErrClosed)
@@ -38,7 +38,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 	n, err := w.fw.Write(p)
 	w.size += int64(n)
-	w.err = fail("write", w.key, err)
+	w.err = w.store.fail("write", w.key, err)
 	return n, w.err
 }
 
@@ -47,23 +47,28 @@ func (w *Writer) Size() int64 { return w.size }
 
 // Commit makes the object durable and readable. After an error the object is
 // not there, or is removed as far as possible; it must not be committed again.
-// It returns ErrNoSpace.
+// It returns ErrNoSpace, ErrUnavailable: nothing was kept, the client may try
+// again.
 func (w *Writer) Commit(ctx context.Context) error {
 	if w.done {
 		return fmt.Errorf("commit %s: %w", w.key, os.ErrClosed)
 	}
 	w.done = true
+	ctx, op := w.store.begin(ctx, "commit")
 	err := w.err
 	if err == nil {
-		err = fail("commit", w.key, w.finish(ctx))
+		err = w.store.fail("commit", w.key, w.finish(ctx))
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		look, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		if w.err == nil && w.store.local == nil && w.store.holds(look, w.key, w.size) {
+			err = nil
+		} else {
+			err = errors.Join(err, w.discard(look))
+		}
 	}
-	if w.err == nil && w.store.local == nil && w.store.holds(ctx, w.key, w.size) {
-		return nil
-	}
-	return errors.Join(err, w.discard(ctx))
+	return op.end(ctx, w.size, err)
 }
 
 // finish commits and closes. It stops at the first error: closing an
@@ -84,12 +89,10 @@ func (w *Writer) finish(ctx context.Context) error {
 // discard removes what a failed Commit left. Some drivers cannot cancel after
 // Commit was called; the object is then deleted by its key.
 func (w *Writer) discard(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
 	if err := w.fw.Cancel(ctx); err == nil {
 		return nil
 	}
-	return w.store.Delete(ctx, w.key)
+	return w.store.remove(ctx, w.key)
 }
 
 // Abort drops the object, even when ctx is done. After Commit or another
@@ -101,5 +104,5 @@ func (w *Writer) Abort(ctx context.Context) error {
 	w.done = true
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	return fail("abort", w.key, w.fw.Cancel(ctx))
+	return w.store.fail("abort", w.key, w.fw.Cancel(ctx))
 }

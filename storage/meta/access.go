@@ -3,7 +3,6 @@ package meta
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -18,8 +17,10 @@ func (q queries) AccessGeneration(ctx context.Context) (int64, error) {
 // TouchAccess counts one such change. Every node then reads the rows anew. It
 // is the last statement of a change, since it is the row that writers meet on.
 func (t *Tx) TouchAccess(ctx context.Context) error {
-	_, err := t.exec(ctx, `UPDATE access SET generation = generation + 1`)
-	return err
+	if _, err := t.exec(ctx, `UPDATE access SET generation = generation + 1`); err != nil {
+		return err
+	}
+	return t.TouchStripes(ctx, AccessStripe)
 }
 
 // Bootstrap notes that the first administrator was made, once and for all: it
@@ -38,12 +39,11 @@ func (q queries) Bootstrapped(ctx context.Context) (time.Time, error) {
 
 // AccessRows reads everything that decides about access as of one moment.
 func (s *Store) AccessRows(ctx context.Context) (rows AccessRows, err error) {
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return AccessRows{}, translate(err)
-	}
-	defer func() { err = errors.Join(err, translate(tx.Rollback())) }() // it only read
-	return queries{prepare: tx.PrepareContext}.accessRows(ctx)
+	err = s.snapshot(ctx, func(q queries) error {
+		rows, err = q.accessRows(ctx)
+		return err
+	})
+	return rows, err
 }
 
 // AccessRows reads what decides about access after the changes of t.

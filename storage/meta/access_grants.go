@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -62,14 +63,14 @@ func first[T any](list []T, err error) (T, error) {
 func (q queries) Grants(ctx context.Context, f GrantFilter) ([]Grant, error) {
 	return q.grants(ctx, `WHERE n.deleted_at IS NULL AND g.id > ?1 AND (?2 = 0 OR ?2 = coalesce(g.namespace_id, -1))
 		AND (?3 = 0 OR ?3 = g.principal_id) AND (?4 = 0 OR ?4 = g.group_id)
-		AND (NOT ?5 OR coalesce(g.principal_id, g.group_id) IS NULL) ORDER BY g.id LIMIT ?6`,
+		AND (?5 = 0 OR coalesce(g.principal_id, g.group_id) IS NULL) ORDER BY g.id LIMIT ?6`,
 		f.After, f.Namespace, f.Principal, f.Group, f.Everybody, limitOrAll(f.Limit))
 }
 
-// limitOrAll turns 0 into SQL's "no limit".
+// limitOrAll turns 0 into no limit.
 func limitOrAll(limit int) int {
 	if limit <= 0 {
-		return -1
+		return math.MaxInt
 	}
 	return limit
 }

@@ -90,7 +90,7 @@ func (t *Tx) SetPrincipal(ctx context.Context, p Principal) error {
 // SetPassword stores a password's hash, "" for none. Unless tokens are kept, a
 // new epoch ends all that were made before.
 func (t *Tx) SetPassword(ctx context.Context, id int64, hash string, keepTokens bool) error {
-	return t.must(ctx, `UPDATE principals SET password = ?, epoch = CASE WHEN ? THEN epoch ELSE `+nextEpoch+` END WHERE id = ?`,
+	return t.must(ctx, `UPDATE principals SET password = ?, epoch = CASE WHEN ? = 1 THEN epoch ELSE `+nextEpoch+` END WHERE id = ?`,
 		null(hash), keepTokens, id)
 }
 

@@ -53,7 +53,7 @@ func (t *Tx) AddToken(ctx context.Context, k Token) error {
 // RevokeToken ends a token at the given time, or when it ends anyway if that
 // is earlier.
 func (t *Tx) RevokeToken(ctx context.Context, id string, at time.Time) error {
-	return t.must(ctx, `UPDATE tokens SET revoked_at = min(coalesce(revoked_at, ?1), ?1) WHERE id = ?2`, millis(at), id)
+	return t.must(ctx, `UPDATE tokens SET revoked_at = CASE WHEN revoked_at < ?1 THEN revoked_at ELSE ?1 END WHERE id = ?2`, millis(at), id)
 }
 
 // UseTokens notes when tokens were last used.

@@ -83,7 +83,7 @@ func (t *Tx) record(ctx context.Context, chain string, who *registry.Caller, a A
 	}
 	var before []byte
 	// One statement, and an answer for a new chain, too.
-	err = t.one(ctx, `SELECT coalesce((SELECT max(id) FROM audit), 0) + 1, coalesce(h.seq, 0) + 1, coalesce(h.hash, x'')
+	err = t.one(ctx, `SELECT coalesce((SELECT max(id) FROM audit), 0) + 1, coalesce(h.seq, 0) + 1, h.hash
 		FROM (SELECT ? AS chain) c LEFT JOIN audit_heads h ON h.chain = c.chain`, []any{chain}, &row.ID, &row.Seq, &before)
 	if err != nil {
 		return err
@@ -189,5 +189,5 @@ func clip(s string, n int) string {
 		}
 		s = s[:n]
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	return postgresString(s) // or the hash would not be of what is stored
 }

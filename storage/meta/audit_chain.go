@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"modernc.org/sqlite"
 )
 
 // ErrUnreadable means that a row of the audit has values of other types than
@@ -16,7 +14,7 @@ var ErrUnreadable = errors.New("row cannot be read")
 
 // unreadable marks what is an error of neither the database nor the caller.
 func unreadable(ctx context.Context, err error) error {
-	if _, db := errors.AsType[*sqlite.Error](err); err == nil || db || ctx.Err() != nil || errors.Is(err, ErrNotFound) {
+	if err == nil || ofDatabase(err) || ctx.Err() != nil || errors.Is(err, ErrNotFound) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnreadable, err)
@@ -103,26 +101,6 @@ func (s *Store) AuditChain(ctx context.Context, chain string, head func(AuditHea
 			return row(&r)
 		})
 	})
-}
-
-// snapshot runs f over what is committed now.
-func (s *Store) snapshot(ctx context.Context, f func(queries) error) (err error) {
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return translate(err)
-	}
-	defer func() {
-		if end := tx.Rollback(); !errors.Is(end, sql.ErrTxDone) { // as it is once ctx ended
-			err = errors.Join(err, end)
-		}
-	}()
-	return f(queries{prepare: func(ctx context.Context, query string) (*sql.Stmt, error) {
-		st, err := s.prepare(ctx, query)
-		if err != nil {
-			return nil, err
-		}
-		return tx.StmtContext(ctx, st), nil // closed by the transaction's end
-	}})
 }
 
 // OldestAudit is the time of the record with the least id; ErrNotFound.

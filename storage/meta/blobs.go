@@ -28,6 +28,8 @@ type Object struct {
 	// Content is all of a small blob that lies in the database: nothing is in
 	// the storage under Key then.
 	Content []byte
+	// Saved says that an upload session holds it until it becomes a blob's.
+	Saved bool
 }
 
 // Inline is the object of a small blob that is to lie in the database, where
@@ -101,7 +103,8 @@ func (q queries) BlobHolders(ctx context.Context, d registry.Digest) ([]registry
 
 // AddBlob records that objects hold blob d and that repository shows it. Where
 // the blob was there already, spare are the keys that nothing needs now: the
-// new ones, or the old ones of a blob that was being deleted or quarantined.
+// new ones, or the old ones of a blob that was being deleted or quarantined. It
+// returns ErrSwept.
 func (t *Tx) AddBlob(ctx context.Context, r Repository, d registry.Digest, size int64, objects []Object) (spare []string, err error) {
 	var id int64
 	var state BlobState
@@ -136,6 +139,9 @@ func (t *Tx) AddBlob(ctx context.Context, r Repository, d registry.Digest, size 
 		if err := t.RenewBlob(ctx, id); err != nil {
 			return nil, err
 		}
+	}
+	if err := t.ours(ctx, objects...); err != nil {
+		return nil, err
 	}
 	for i, o := range objects {
 		if _, err := t.exec(ctx, `INSERT INTO objects (blob_id, position, key, size, content) VALUES (?, ?, ?, ?, ?)`, id, i, o.Key, o.Size, o.Content); err != nil {

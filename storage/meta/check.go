@@ -23,7 +23,7 @@ func (q queries) MissingBlobs(ctx context.Context, sparse bool, limit int) ([]Da
 		JOIN manifest_blobs mb ON mb.manifest_id = p.manifest_id
 		JOIN blobs b ON b.id = mb.blob_id
 		LEFT JOIN repository_blobs rb ON rb.blob_id = mb.blob_id AND rb.repository_id = p.repository_id
-		WHERE p.until_gen IS NULL AND (b.state IN (1, 2) OR NOT ?1 AND (b.state = 3 OR rb.blob_id IS NULL))
+		WHERE p.until_gen IS NULL AND (b.state IN (1, 2) OR ?1 = 0 AND (b.state = 3 OR rb.blob_id IS NULL))
 		ORDER BY 1, 2, 3 LIMIT ?2`, sparse, limit)
 }
 
@@ -62,25 +62,8 @@ func (q queries) ManifestHolders(ctx context.Context, id int64) ([]Holder, error
 		WHERE p.manifest_id = ? AND p.until_gen IS NULL ORDER BY r.name`, id)
 }
 
-// Damage reports what SQLite itself finds wrong with the database file, at
-// most 100 sentences; none for a sound one.
-func (q queries) Damage(ctx context.Context) ([]string, error) {
-	found, err := strs[string](q, ctx, `PRAGMA quick_check`)
-	if err == nil && len(found) == 1 && found[0] == "ok" {
-		found = nil
-	}
-	return found, err
-}
-
 // Vindicate shows a quarantined blob again: its bytes were found right.
 func (t *Tx) Vindicate(ctx context.Context, blob int64) error {
 	_, err := t.exec(ctx, `UPDATE blobs SET state = 0 WHERE id = ? AND state = 2`, blob)
 	return err
-}
-
-// BlockReserved tells whether a token's keys may be in flight.
-func (q queries) BlockReserved(ctx context.Context, token string) (bool, error) {
-	var reserved bool
-	err := q.one(ctx, `SELECT EXISTS (SELECT 1 FROM object_blocks WHERE token = ?)`, []any{token}, &reserved)
-	return reserved, err
 }

@@ -46,5 +46,7 @@
 //	tokens             hashes of secrets; secret_keys the server's own, sealed
 //	logins             log-ins under way in a browser, for minutes
 //	audit              what was done, one hash chain each; audit_heads how far each goes
-//	object_blocks      storage keys reserved but not yet known to be used
+//	object_blocks      storage keys reserved but not yet known to be used, and by which replica
+//	collector          how far the collector is, one row
+//	loose_manifests    manifests that lost a period: perhaps nothing holds them now
 package meta

@@ -51,7 +51,7 @@ func (q queries) InTheWay(ctx context.Context, feed string) (registry.Repo, erro
 		AND EXISTS (SELECT 1 FROM memberships p JOIN manifests m ON m.id = p.manifest_id
 			WHERE p.repository_id = r.id AND p.until_gen IS NULL AND m.subject IS NULL
 			AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository_id = r.id AND t.manifest_id = m.id AND t.until_gen IS NULL
-				AND (t.name LIKE 'sha256-%' OR t.name LIKE 'sha512-%'))) LIMIT 1`, []any{feed}, &r)
+				AND substr(t.name, 1, 7) IN ('sha256-', 'sha512-'))) LIMIT 1`, []any{feed}, &r)
 	return r, err
 }
 
@@ -86,7 +86,7 @@ func (q queries) Packages(ctx context.Context, feed int64, after string, limit i
 // Search lists up to limit packages of a feed whose terms contain each word,
 // from offset by name, and how many there are.
 func (q queries) Search(ctx context.Context, feed int64, words []string, offset, limit int) (names []string, total int, err error) {
-	where := ` FROM repositories r WHERE r.feed_id = ? AND ` + livePackage + strings.Repeat(` AND instr(r.terms, ?) > 0`, len(words))
+	where := ` FROM repositories r WHERE r.feed_id = ? AND ` + livePackage + strings.Repeat(` AND replace(r.terms, ?, '') <> r.terms`, len(words))
 	args := []any{feed}
 	for _, w := range words {
 		args = append(args, w)
@@ -143,7 +143,7 @@ func (t *Tx) SetState(ctx context.Context, repository int64, tag registry.Tag, k
 		_, err := t.exec(ctx, `DELETE FROM states WHERE repository_id = ? AND tag = ? AND key = ?`, repository, string(tag), key)
 		return err
 	}
-	_, err := t.exec(ctx, `INSERT INTO states (repository_id, tag, key, value) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
+	_, err := t.exec(ctx, `INSERT INTO states (repository_id, tag, key, value) VALUES (?, ?, ?, ?) ON CONFLICT (repository_id, tag, key) DO UPDATE SET value = excluded.value`,
 		repository, string(tag), key, value)
 	return err
 }
@@ -243,6 +243,6 @@ func (t *Tx) SetFragment(ctx context.Context, repository, release int64, kind st
 		return err
 	}
 	_, err := t.exec(ctx, `INSERT INTO fragments (repository_id, kind, release_id, body) VALUES (?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET body = excluded.body`, repository, kind, release, body)
+		ON CONFLICT (repository_id, kind, release_id) DO UPDATE SET body = excluded.body`, repository, kind, release, body)
 	return err
 }

@@ -105,16 +105,13 @@ func (t *Tx) storeManifest(ctx context.Context, m NewManifest) (int64, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return id, err // same bytes, same type: same references
 	}
-	var subject, annotations any
-	if m.Subject != "" {
-		subject = m.Subject.String()
-	}
+	subject, annotations := null(m.Subject.String()), sql.NullString{}
 	if len(m.Annotations) > 0 {
 		b, err := json.Marshal(m.Annotations)
 		if err != nil {
 			return 0, err
 		}
-		annotations = string(b)
+		annotations = null(string(b))
 	}
 	id, err = t.insert(ctx, `INSERT INTO manifests (digest, media_type, artifact_type, subject, annotations, depth, raw, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		m.Digest.String(), m.MediaType, m.ArtifactType, subject, annotations, m.Depth, m.Raw, millis(t.now))
@@ -170,17 +167,17 @@ func (t *Tx) CloseMembership(ctx context.Context, r Repository, d registry.Diges
 // SetTag closes the tag's open period and opens one on manifest id. Setting a
 // tag to what it points to changes nothing.
 func (t *Tx) SetTag(ctx context.Context, r Repository, tag registry.Tag, id int64) error {
-	_, err := t.setTag(ctx, r, tag, id, nil)
+	_, err := t.setTag(ctx, r, tag, id, sql.NullInt64{})
 	return err
 }
 
 // SetLabel is SetTag for a package's tag that is no version's, and tells
 // whether it moved.
 func (t *Tx) SetLabel(ctx context.Context, r Repository, tag registry.Tag, id int64) (moved bool, err error) {
-	return t.setTag(ctx, r, tag, id, 1)
+	return t.setTag(ctx, r, tag, id, sql.NullInt64{Int64: 1, Valid: true})
 }
 
-func (t *Tx) setTag(ctx context.Context, r Repository, tag registry.Tag, id int64, label any) (moved bool, err error) {
+func (t *Tx) setTag(ctx context.Context, r Repository, tag registry.Tag, id int64, label sql.NullInt64) (moved bool, err error) {
 	var current int64
 	switch err := t.one(ctx, `SELECT manifest_id FROM tags WHERE repository_id = ? AND name = ? AND until_gen IS NULL`, []any{r.ID, string(tag)}, &current); {
 	case errors.Is(err, ErrNotFound):

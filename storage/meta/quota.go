@@ -137,8 +137,8 @@ func (q queries) NamespaceShares(ctx context.Context, namespace string) (Shares,
 	var s Shares
 	var used int64
 	err := q.one(ctx, `WITH held AS MATERIALIZED (
-			SELECT h.manifest_id AS id, EXISTS (SELECT 1 FROM memberships p JOIN repositories r ON r.id = p.repository_id
-				WHERE p.manifest_id = h.manifest_id AND p.until_gen IS NULL AND r.deleted_at IS NULL AND r.namespace_id = h.namespace_id) AS live
+			SELECT h.manifest_id AS id, CASE WHEN EXISTS (SELECT 1 FROM memberships p JOIN repositories r ON r.id = p.repository_id
+				WHERE p.manifest_id = h.manifest_id AND p.until_gen IS NULL AND r.deleted_at IS NULL AND r.namespace_id = h.namespace_id) THEN 1 ELSE 0 END AS live
 			FROM namespace_manifests h WHERE h.namespace_id = (SELECT id FROM namespaces WHERE name = ?1)),
 		referenced AS MATERIALIZED (
 			SELECT mb.blob_id AS id, max(held.live) AS live FROM held JOIN manifest_blobs mb ON mb.manifest_id = held.id GROUP BY mb.blob_id),
@@ -148,8 +148,8 @@ func (q queries) NamespaceShares(ctx context.Context, namespace string) (Shares,
 			SELECT referenced.live, b.size, 0 FROM referenced JOIN blobs b ON b.id = referenced.id
 			JOIN namespace_blobs h ON h.blob_id = b.id AND h.namespace_id = (SELECT id FROM namespaces WHERE name = ?1))
 		SELECT u.bytes,
-			(SELECT coalesce(sum(bytes), 0) FROM parts WHERE live), (SELECT coalesce(sum(manifests), 0) FROM parts WHERE live),
-			(SELECT coalesce(sum(bytes), 0) FROM parts WHERE NOT live), (SELECT coalesce(sum(manifests), 0) FROM parts WHERE NOT live)
+			(SELECT coalesce(sum(bytes), 0) FROM parts WHERE live = 1), (SELECT coalesce(sum(manifests), 0) FROM parts WHERE live = 1),
+			(SELECT coalesce(sum(bytes), 0) FROM parts WHERE live = 0), (SELECT coalesce(sum(manifests), 0) FROM parts WHERE live = 0)
 		FROM namespaces n JOIN namespace_usage u ON u.namespace_id = n.id WHERE n.name = ?1`, []any{namespace},
 		&used, &s.Live.Bytes, &s.Live.Manifests, &s.Trash.Bytes, &s.Trash.Manifests)
 	s.Unreferenced = used - s.Live.Bytes - s.Trash.Bytes
@@ -193,7 +193,7 @@ func (q queries) RecountUsage(ctx context.Context) ([]Drift, error) {
 			FROM namespace_usage u
 			UNION ALL
 			SELECT namespace_id, 'manifests', manifests, (SELECT count(*) FROM namespace_manifests h WHERE h.namespace_id = u.namespace_id)
-			FROM namespace_usage u)
+			FROM namespace_usage u) c
 		JOIN namespaces n ON n.id = ns WHERE counted <> found ORDER BY n.name, what`, nil, func(rows *sql.Rows) error {
 		var d Drift
 		err := rows.Scan(&d.Namespace, &d.What, &d.Counted, &d.Found)
@@ -206,7 +206,7 @@ func (q queries) RecountUsage(ctx context.Context) ([]Drift, error) {
 // OpenUploads counts the upload sessions that principal began and those of
 // repository r, neither further than most.
 func (q queries) OpenUploads(ctx context.Context, principal string, r registry.Repo, most int) (ofPrincipal, ofRepository int, err error) {
-	err = q.one(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM uploads WHERE principal = ?1 LIMIT ?3)),
-		(SELECT count(*) FROM (SELECT 1 FROM uploads WHERE repository = ?2 LIMIT ?3))`, []any{principal, string(r), most}, &ofPrincipal, &ofRepository)
+	err = q.one(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM uploads WHERE principal = ?1 LIMIT ?3) p),
+		(SELECT count(*) FROM (SELECT 1 FROM uploads WHERE repository = ?2 LIMIT ?3) r)`, []any{principal, string(r), most}, &ofPrincipal, &ofRepository)
 	return ofPrincipal, ofRepository, err
 }

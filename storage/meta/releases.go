@@ -106,7 +106,7 @@ func (q queries) RepositoryByID(ctx context.Context, id int64) (Repository, erro
 // publication.
 func (q queries) Versions(ctx context.Context, name registry.Repo) ([]registry.Version, error) {
 	var list []registry.Version
-	err := q.all(ctx, `SELECT l.version, l.tag, l.published_at, l.withdrawn_at, coalesce(json_extract(l.facts, '$.incomplete'), 0) FROM releases l
+	err := q.all(ctx, `SELECT l.version, l.tag, l.published_at, l.withdrawn_at, l.incomplete FROM releases l
 		JOIN repositories r ON r.id = l.repository_id WHERE r.name = ? AND r.deleted_at IS NULL ORDER BY l.id`, []any{string(name)}, func(rows *sql.Rows) error {
 		var v registry.Version
 		var published int64
@@ -181,7 +181,7 @@ func (t *Tx) SetFacts(ctx context.Context, release int64, f registry.Facts) erro
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `UPDATE releases SET facts = ? WHERE id = ?`, text, release)
+	_, err = t.exec(ctx, `UPDATE releases SET facts = ?, incomplete = ? WHERE id = ?`, text, f.Incomplete, release)
 	return err
 }
 
@@ -244,7 +244,7 @@ func (t *Tx) AddFileFacts(ctx context.Context, format string, parser int, f regi
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `INSERT INTO file_facts (digest, format, parser, name, media_type, facts) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET facts = excluded.facts`,
+	_, err = t.exec(ctx, `INSERT INTO file_facts (digest, format, parser, name, media_type, facts) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (digest, format, parser, name, media_type) DO UPDATE SET facts = excluded.facts`,
 		f.Digest.String(), format, parser, f.Name, f.MediaType, text)
 	return err
 }

@@ -71,9 +71,10 @@ func (q queries) RepositoriesOf(ctx context.Context, namespace string) ([]Reposi
 	return q.repositories(ctx, `WHERE n.name = ? AND r.deleted_at IS NULL ORDER BY r.name`, namespace)
 }
 
-// DeletedRepositories lists the repositories in the trash, the latest deleted first.
+// DeletedRepositories lists the repositories in the trash, the latest deleted
+// first, but for those whose removal began.
 func (q queries) DeletedRepositories(ctx context.Context) ([]Repository, error) {
-	return q.repositories(ctx, `WHERE r.deleted_at IS NOT NULL ORDER BY r.deleted_at DESC, r.id DESC`)
+	return q.repositories(ctx, `WHERE r.deleted_at IS NOT NULL AND r.purged_at IS NULL ORDER BY r.deleted_at DESC, r.id DESC`)
 }
 
 func (q queries) repositories(ctx context.Context, where string, args ...any) ([]Repository, error) {

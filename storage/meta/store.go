@@ -2,131 +2,134 @@ package meta
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
-	"embed"
+	"encoding/hex"
 	"errors"
-	"fmt"
-	"io/fs"
-	"net/url"
-	"path/filepath"
-	"sync"
 	"time"
 
-	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the "sqlite" driver of database/sql
+	"go.opentelemetry.io/otel/trace"
 )
-
-// What a query can meet besides its own result.
-var (
-	// ErrNotFound means that no such row is there.
-	ErrNotFound = errors.New("not found")
-	// ErrNoSpace means that the database could not grow.
-	ErrNoSpace = errors.New("no space left for the database")
-	// ErrReadOnly means that the database cannot be written: its file is, or
-	// an earlier commit failed and the process must be restarted.
-	ErrReadOnly = errors.New("database is read-only")
-	// ErrUncertain means that a commit failed in the disk: whether it took
-	// place shows after a restart, and until then nothing must rely on either.
-	ErrUncertain = errors.New("commit failed")
-)
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Config says where the database is.
 type Config struct {
-	// Dir is the data directory; the database is Dir/packhouse.db.
+	// Dir is the data directory: without a URL the database is
+	// Dir/packhouse.db.
 	Dir string
+	// URL is a PostgreSQL database, "postgres://…".
+	URL string
+	// Connections bounds how many are opened to PostgreSQL. Default 16, at
+	// least 2.
+	Connections int
+	// Replica names this process among those that share the database. Default
+	// random.
+	Replica string
 	// Now is the clock of all rows. Default time.Now.
 	Now func() time.Time
+	// Tracer makes spans; nil for none.
+	Tracer trace.Tracer
+	// Committed is told of each commit, by how many changes it shared; nil for
+	// nobody.
+	Committed func(changes int, took time.Duration)
 }
 
 // Store is the database. Its read methods run on a pool of connections of
 // their own and see what is committed; [Store.Update] changes it.
 type Store struct {
 	queries
+	db      database
 	now     func() time.Time
-	readers *sql.DB
+	replica string
 	writer  *writer
-	reserve *reserve
 }
 
-// readConnections bounds the read pool: what misses the caches is rare.
-const readConnections = 8
+// database is an opened SQLite or PostgreSQL. As a runner it reads.
+type database interface {
+	runner
+	// snapshot runs f over what is committed at one moment.
+	snapshot(ctx context.Context, f func(queries) error) error
+	// full tells whether only changes that free space are taken now.
+	full() bool
+	// damage reports what the database finds wrong with its own files.
+	damage(ctx context.Context) ([]string, error)
+	// stats are those of the connections that read.
+	stats() sql.DBStats
+	close() error
+}
 
 // Open opens or creates the database and brings its schema up to date. A
-// schema newer than this binary is refused.
+// schema newer than this binary is refused, unless it says that older binaries
+// can use it. It returns ErrUnavailable.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	path := filepath.Join(cfg.Dir, "packhouse.db")
-	writeDB, err := sql.Open("sqlite", dsn(path, "cache_size(-4096)", "journal_mode(WAL)", "synchronous(FULL)"))
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	if cfg.Replica == "" {
+		cfg.Replica = randomID()
 	}
-	writeDB.SetMaxOpenConns(1)
-	if err := migrate(ctx, writeDB); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, translate(err)), writeDB.Close())
+	s := &Store{now: cfg.Now, replica: cfg.Replica}
+	var session session
+	if cfg.URL == "" {
+		db, own, err := openSQLite(ctx, cfg.Dir)
+		if err != nil {
+			return nil, err
+		}
+		s.db, session = db, own
+	} else {
+		db, own, err := openPostgres(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		s.db, session = db, own
 	}
-	readers, err := sql.Open("sqlite", dsn(path, "cache_size(-1024)", "query_only(1)"))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), writeDB.Close())
-	}
-	readers.SetMaxOpenConns(readConnections)
-	readers.SetMaxIdleConns(readConnections)
-	s := &Store{
-		queries: queries{prepare: preparer(readers.PrepareContext)},
-		now:     cfg.Now,
-		readers: readers,
-		reserve: newReserve(cfg.Dir),
-	}
-	if s.writer, err = newWriter(ctx, writeDB, s.reserve, cfg.Now); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, translate(err)), readers.Close(), writeDB.Close())
-	}
+	shared := cfg.URL != ""
+	w := &watch{spans: newSpans(cfg.Tracer, shared), committed: cfg.Committed}
+	s.queries = w.spans.over(queries{run: s.db, shared: shared})
+	s.writer = newWriter(session, cfg.Now, w) //nolint:contextcheck // it outlives every caller
 	return s, nil
 }
 
-// dsn names path with pragmas for each connection. Small page caches keep the
-// resident size small: 4 MiB for the writer, 1 MiB for each reader; hot content
-// is cached above this package.
-func dsn(path string, pragmas ...string) string {
-	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)", "temp_store(2)"}, pragmas...)}
-	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
+// randomID is 16 random bytes in hexadecimal.
+func randomID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return hex.EncodeToString(b[:])
 }
 
-func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	current, target, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if current > target {
-		return fmt.Errorf("schema version %d is newer than this binary's %d: run the newer packhouse, or restore a backup made before the upgrade", current, target)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate from version %d: %w", current, err)
-	}
-	return nil
-}
+// Shared tells whether other processes may change the database.
+func (s *Store) Shared() bool { return s.shared }
+
+// Replica is the name of this process among those that share the database.
+func (s *Store) Replica() string { return s.replica }
 
 // Full tells whether only changes that free space are taken now.
-func (s *Store) Full() bool { return !s.reserve.refill() }
+func (s *Store) Full() bool { return s.db.full() }
+
+// Damage reports what the database itself finds wrong with its file, at most
+// 100 sentences; none for a sound one. PostgreSQL keeps its own.
+func (s *Store) Damage(ctx context.Context) ([]string, error) { return s.db.damage(ctx) }
 
 // Close waits for queued changes and closes the database.
 func (s *Store) Close() error {
-	return errors.Join(s.writer.close(), s.readers.Close())
+	return errors.Join(s.writer.close(), s.db.close())
 }
 
 // Now is the time by the clock of all rows.
 func (s *Store) Now() time.Time { return s.now() }
+
+// Stats tells what the store did since it was opened.
+func (s *Store) Stats() Stats {
+	w, pool := s.writer.watch, s.db.stats()
+	return Stats{
+		Retried: w.retried.Load(), Unavailable: w.unavailable.Load(), Uncertain: w.uncertain.Load(),
+		Open: pool.OpenConnections, InUse: pool.InUse, Waits: pool.WaitCount, Waited: pool.WaitDuration,
+	}
+}
+
+// snapshot runs f over what is committed now.
+func (s *Store) snapshot(ctx context.Context, f func(queries) error) error {
+	return s.db.snapshot(ctx, func(q queries) error { return f(s.writer.watch.spans.over(q)) })
+}
 
 // Options say how a change is committed.
 type Options struct {
@@ -142,109 +145,29 @@ type Options struct {
 }
 
 // Update runs change in a transaction and returns its error, or that of the
-// commit. change runs on the writer's goroutine: it must only call tx. It may
-// run twice, so it must not accumulate state outside what it returns. Beside
-// change's own errors it returns ErrNoSpace, ErrReadOnly, ErrUncertain.
+// commit. change runs on the writer's goroutine: it must only call tx, and end
+// with the first error of tx. It may run more than once, so it must not
+// accumulate state outside what it returns. Beside change's own errors it
+// returns ErrNoSpace, ErrReadOnly, ErrUnavailable, ErrUncertain.
 func (s *Store) Update(ctx context.Context, o Options, change func(ctx context.Context, tx *Tx) error) error {
-	if !o.Frees && !s.reserve.refill() {
+	if !o.Frees && s.db.full() {
 		return ErrNoSpace
 	}
-	return s.writer.update(ctx, o, change)
+	ctx, span := s.writer.watch.spans.begin(ctx, "update", trace.SpanKindInternal)
+	err := s.writer.update(ctx, o, change)
+	s.writer.watch.told(err)
+	end(span, err)
+	return err
 }
 
 // Tx is one change under way: it reads its own writes.
 type Tx struct {
 	queries
 	now      time.Time
-	recorded bool // something was written into the audit
+	recorded bool  // something was written into the audit
+	touched  []int // stripes
+	before   []int // stripes that changes touched which share the commit
 }
 
 // Now is the time of this transaction.
 func (t *Tx) Now() time.Time { return t.now }
-
-// queries runs prepared statements; each text is prepared once.
-type queries struct {
-	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
-}
-
-func preparer(prepare func(context.Context, string) (*sql.Stmt, error)) func(context.Context, string) (*sql.Stmt, error) {
-	var stmts sync.Map // text → *sql.Stmt
-	return func(ctx context.Context, query string) (*sql.Stmt, error) {
-		if st, ok := stmts.Load(query); ok {
-			return st.(*sql.Stmt), nil
-		}
-		st, err := prepare(context.WithoutCancel(ctx), query)
-		if err != nil {
-			return nil, err
-		}
-		if prior, raced := stmts.LoadOrStore(query, st); raced {
-			return prior.(*sql.Stmt), st.Close()
-		}
-		return st, nil
-	}
-}
-
-func (q queries) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	st, err := q.prepare(ctx, query)
-	if err != nil {
-		return nil, translate(err)
-	}
-	res, err := st.ExecContext(ctx, args...)
-	return res, translate(err)
-}
-
-// insert returns the new row's id.
-func (q queries) insert(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := q.exec(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.LastInsertId()
-}
-
-// changed returns how many rows a statement touched.
-func (q queries) changed(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := q.exec(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-// one scans the first row, or returns ErrNotFound.
-func (q queries) one(ctx context.Context, query string, args []any, dest ...any) error {
-	st, err := q.prepare(ctx, query)
-	if err != nil {
-		return translate(err)
-	}
-	return translate(st.QueryRowContext(ctx, args...).Scan(dest...))
-}
-
-// all calls scan for each row.
-func (q queries) all(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) (err error) {
-	st, err := q.prepare(ctx, query)
-	if err != nil {
-		return translate(err)
-	}
-	rows, err := st.QueryContext(ctx, args...)
-	if err != nil {
-		return translate(err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return translate(rows.Err())
-}
-
-func millis(t time.Time) int64 { return t.UnixMilli() }
-
-// fromMillis turns a nullable column into a time; the zero time for NULL.
-func fromMillis(ms sql.NullInt64) time.Time {
-	if !ms.Valid {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms.Int64).UTC()
-}

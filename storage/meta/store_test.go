@@ -2,11 +2,11 @@ package meta
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,59 +40,77 @@ func update(t *testing.T, s *Store, f func(context.Context, *Tx) error) {
 
 func TestChangesThatWaitTogetherFailAlone(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
-	refused := errors.New("refused")
-	var wg sync.WaitGroup
-	for i := range 200 {
-		wg.Go(func() {
-			name := registry.Repo(fmt.Sprintf("acme/r%03d", i))
-			err := s.Update(t.Context(), Options{Durable: i%2 == 0, Unaudited: true}, func(ctx context.Context, tx *Tx) error {
-				if _, err := tx.EnsureRepository(ctx, name); err != nil {
-					return err
-				}
-				if i%3 == 0 {
-					return refused
-				}
-				return nil
-			})
-			if want := i%3 == 0; errors.Is(err, refused) != want {
-				t.Errorf("%s: got %v", name, err)
+	for _, at := range places() {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			at := at.fresh(t)
+			s := at.open(t)
+			refused := errors.New("refused")
+			var wg sync.WaitGroup
+			for i := range 200 {
+				wg.Go(func() {
+					name := registry.Repo(fmt.Sprintf("acme/r%03d", i))
+					err := s.Update(t.Context(), Options{Durable: i%2 == 0, Unaudited: true}, func(ctx context.Context, tx *Tx) error {
+						if _, err := tx.EnsureRepository(ctx, name); err != nil {
+							return err
+						}
+						if i%3 == 0 {
+							return refused
+						}
+						return nil
+					})
+					if want := i%3 == 0; errors.Is(err, refused) != want {
+						t.Errorf("%s: got %v", name, err)
+					}
+				})
+			}
+			wg.Wait()
+			names, err := s.RepositoryNames(t.Context(), "", 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(names) != 133 { // 200 less the 67 that are divisible by three
+				t.Errorf("got %d repositories, want 133", len(names))
 			}
 		})
-	}
-	wg.Wait()
-	names, err := s.RepositoryNames(t.Context(), "", 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(names) != 133 { // 200 less the 67 that are divisible by three
-		t.Errorf("got %d repositories, want 133", len(names))
 	}
 }
 
 func TestACancelledCallerIsSkipped(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	err := s.Update(ctx, Options{}, func(context.Context, *Tx) error {
-		t.Error("the change ran")
-		return nil
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want context.Canceled", err)
+	for _, at := range places() {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			at := at.fresh(t)
+			s := at.open(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			err := s.Update(ctx, Options{}, func(context.Context, *Tx) error {
+				t.Error("the change ran")
+				return nil
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want context.Canceled", err)
+			}
+		})
 	}
 }
 
 func TestClosedStoreRefusesChanges(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	err := s.Update(t.Context(), Options{}, func(context.Context, *Tx) error { return nil })
-	if !errors.Is(err, ErrReadOnly) {
-		t.Errorf("got %v, want ErrReadOnly", err)
+	for _, at := range places() {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			at := at.fresh(t)
+			s := at.open(t)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			err := s.Update(t.Context(), Options{}, func(context.Context, *Tx) error { return nil })
+			if !errors.Is(err, ErrReadOnly) {
+				t.Errorf("got %v, want ErrReadOnly", err)
+			}
+		})
 	}
 }
 
@@ -114,121 +132,154 @@ func TestOnlyDurableChangesSyncTheLog(t *testing.T) {
 	}
 }
 
-func TestANewerSchemaIsRefused(t *testing.T) {
+func TestANewerSchema(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if err := open(t, dir).Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", filepath.Join(dir, "packhouse.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = db.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
-	if err := errors.Join(err, db.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = Open(t.Context(), Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "newer than this binary") {
-		t.Errorf("got %v, want a refusal that says the schema is newer", err)
+	for _, c := range []struct {
+		name   string
+		oldest int64
+		want   string
+	}{
+		{"that needs newer binaries", 9999, "newer than this binary"},
+		{"that this binary can use", 7, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for _, at := range places() {
+				at := at.fresh(t)
+				s := at.open(t)
+				must(t, s, func(ctx context.Context, tx *Tx) error {
+					_, err := tx.exec(ctx, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, `+at.truth+`)`)
+					if err == nil {
+						_, err = tx.exec(ctx, `UPDATE identity SET oldest = ?`, c.oldest)
+					}
+					return err
+				})
+				again, err := Open(t.Context(), at.config)
+				if err == nil {
+					err = again.Close()
+				}
+				if got := fmt.Sprint(err); (err == nil) != (c.want == "") || !strings.Contains(got, c.want) {
+					t.Errorf("%s: got %v, want %q", at.name, err, c.want)
+				}
+			}
+		})
 	}
 }
 
 func TestNamespaces(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
-	for _, c := range []struct{ repo, namespace string }{
-		{"alpine", ""},
-		{"acme/app", "acme"},
-		{"acme/team/app", "acme"},
-		{"other/deep/app", "other"},
-	} {
-		update(t, s, func(ctx context.Context, tx *Tx) error {
-			r, err := tx.EnsureRepository(ctx, registry.Repo(c.repo))
-			if r.Namespace != c.namespace {
-				t.Errorf("%s belongs to %q, want %q", c.repo, r.Namespace, c.namespace)
+	for _, at := range places() {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			at := at.fresh(t)
+			s := at.open(t)
+			for _, c := range []struct{ repo, namespace string }{
+				{"alpine", ""},
+				{"acme/app", "acme"},
+				{"acme/team/app", "acme"},
+				{"other/deep/app", "other"},
+			} {
+				update(t, s, func(ctx context.Context, tx *Tx) error {
+					r, err := tx.EnsureRepository(ctx, registry.Repo(c.repo))
+					if r.Namespace != c.namespace {
+						t.Errorf("%s belongs to %q, want %q", c.repo, r.Namespace, c.namespace)
+					}
+					return err
+				})
 			}
-			return err
 		})
 	}
 }
 
 func TestAddBlob(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
-	d := digest.FromString("content")
-	add := func(repo registry.Repo, keys ...string) (spare []string) {
-		update(t, s, func(ctx context.Context, tx *Tx) error {
-			r, err := tx.EnsureRepository(ctx, repo)
-			if err != nil {
+	for _, at := range places() {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			at := at.fresh(t)
+			s := at.open(t)
+			d := digest.FromString("content")
+			add := func(repo registry.Repo, keys ...string) (spare []string) {
+				update(t, s, func(ctx context.Context, tx *Tx) error {
+					r, err := tx.EnsureRepository(ctx, repo)
+					if err != nil {
+						return err
+					}
+					var objects []Object
+					for _, k := range keys {
+						objects = append(objects, Object{Key: k, Size: 7})
+					}
+					spare, err = tx.AddBlob(ctx, r, d, 7, objects)
+					return err
+				})
+				return spare
+			}
+			if spare := add("a", "/first"); len(spare) != 0 {
+				t.Errorf("a new blob leaves %v", spare)
+			}
+			if spare := add("b", "/second"); len(spare) != 1 || spare[0] != "/second" {
+				t.Errorf("a second upload leaves %v, want its own object", spare)
+			}
+			b, err := s.Blob(t.Context(), "b", d)
+			if err != nil || len(b.Objects) != 1 || b.Objects[0].Key != "/first" {
+				t.Errorf("b shows %+v, %v", b, err)
+			}
+			later := time.Now().Add(time.Hour)
+			update(t, s, func(ctx context.Context, tx *Tx) error {
+				garbage, shown, err := tx.MarkGarbage(ctx, later, Garbage{})
+				if len(garbage) != 1 || !slices.Equal(garbage[0].Keys, []string{"/first"}) || len(shown) != 2 {
+					t.Errorf("marking gave %+v, %v", garbage, shown)
+				}
 				return err
+			})
+			if _, err := s.Blob(t.Context(), "a", d); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a blob being deleted is shown: %v", err)
 			}
-			var objects []Object
-			for _, k := range keys {
-				objects = append(objects, Object{Key: k, Size: 7})
+			if spare := add("a", "/third"); len(spare) != 1 || spare[0] != "/first" {
+				t.Errorf("reviving leaves %v, want the old object", spare)
 			}
-			spare, err = tx.AddBlob(ctx, r, d, 7, objects)
-			return err
+			update(t, s, func(ctx context.Context, tx *Tx) error { return tx.RemoveBlobs(ctx, []int64{b.ID}) })
+			if b, err = s.Blob(t.Context(), "a", d); err != nil || b.Objects[0].Key != "/third" {
+				t.Errorf("the collector removed a revived blob: %+v, %v", b, err)
+			}
 		})
-		return spare
-	}
-	if spare := add("a", "/first"); len(spare) != 0 {
-		t.Errorf("a new blob leaves %v", spare)
-	}
-	if spare := add("b", "/second"); len(spare) != 1 || spare[0] != "/second" {
-		t.Errorf("a second upload leaves %v, want its own object", spare)
-	}
-	b, err := s.Blob(t.Context(), "b", d)
-	if err != nil || len(b.Objects) != 1 || b.Objects[0].Key != "/first" {
-		t.Errorf("b shows %+v, %v", b, err)
-	}
-	later := time.Now().Add(time.Hour)
-	update(t, s, func(ctx context.Context, tx *Tx) error {
-		objects, shown, err := tx.MarkDeleting(ctx, b.ID, later)
-		if len(objects) != 1 || len(shown) != 2 {
-			t.Errorf("marking gave %v, %v", objects, shown)
-		}
-		return err
-	})
-	if _, err := s.Blob(t.Context(), "a", d); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a blob being deleted is shown: %v", err)
-	}
-	if spare := add("a", "/third"); len(spare) != 1 || spare[0] != "/first" {
-		t.Errorf("reviving leaves %v, want the old object", spare)
-	}
-	update(t, s, func(ctx context.Context, tx *Tx) error { return tx.RemoveBlob(ctx, b.ID) })
-	if b, err = s.Blob(t.Context(), "a", d); err != nil || b.Objects[0].Key != "/third" {
-		t.Errorf("the collector removed a revived blob: %+v, %v", b, err)
 	}
 }
 
 func TestUploadSegmentsAreCompareAndSet(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
-	update(t, s, func(ctx context.Context, tx *Tx) error {
-		return tx.AddUpload(ctx, UploadSession{ID: "u", Repository: "a", Algorithm: digest.SHA256})
-	})
-	segment := func(position int, key string) error {
-		return s.Update(t.Context(), Options{}, func(ctx context.Context, tx *Tx) error {
-			return tx.AddSegment(ctx, "u", position, Object{Key: key, Size: 1}, []byte("state"))
+	for _, at := range places() {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			at := at.fresh(t)
+			s := at.open(t)
+			update(t, s, func(ctx context.Context, tx *Tx) error {
+				return tx.AddUpload(ctx, UploadSession{ID: "u", Repository: "a", Algorithm: digest.SHA256})
+			})
+			segment := func(position int, key string) error {
+				return s.Update(t.Context(), Options{}, func(ctx context.Context, tx *Tx) error {
+					return tx.AddSegment(ctx, "u", position, Object{Key: key, Size: 1}, []byte("state"))
+				})
+			}
+			if err := segment(0, "/one"); err != nil {
+				t.Fatal(err)
+			}
+			if err := segment(0, "/two"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a second segment 0: got %v, want ErrNotFound", err)
+			}
+			remove := func(segments int) error {
+				return s.Update(t.Context(), Options{}, func(ctx context.Context, tx *Tx) error { return tx.RemoveUpload(ctx, "u", segments) })
+			}
+			if err := remove(0); !errors.Is(err, ErrNotFound) {
+				t.Errorf("finishing a session that grew: got %v, want ErrNotFound", err)
+			}
+			if err := remove(1); err != nil {
+				t.Error(err)
+			}
+			if _, err := s.Upload(t.Context(), "a", "u"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("the session is still there: %v", err)
+			}
 		})
-	}
-	if err := segment(0, "/one"); err != nil {
-		t.Fatal(err)
-	}
-	if err := segment(0, "/two"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a second segment 0: got %v, want ErrNotFound", err)
-	}
-	remove := func(segments int) error {
-		return s.Update(t.Context(), Options{}, func(ctx context.Context, tx *Tx) error { return tx.RemoveUpload(ctx, "u", segments) })
-	}
-	if err := remove(0); !errors.Is(err, ErrNotFound) {
-		t.Errorf("finishing a session that grew: got %v, want ErrNotFound", err)
-	}
-	if err := remove(1); err != nil {
-		t.Error(err)
-	}
-	if _, err := s.Upload(t.Context(), "a", "u"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("the session is still there: %v", err)
 	}
 }
 

@@ -45,6 +45,7 @@ func (q queries) objects(ctx context.Context, query string, args ...any) ([]Obje
 	err := q.all(ctx, query, args, func(rows *sql.Rows) error {
 		var o Object
 		err := rows.Scan(&o.Key, &o.Size)
+		o.Saved = true
 		list = append(list, o)
 		return err
 	})
@@ -60,7 +61,7 @@ func (t *Tx) AddUpload(ctx context.Context, u UploadSession) error {
 
 // AddSegment appends a stored object at position, if the session still has
 // exactly that many. It returns ErrNotFound when it has not, or is gone:
-// another request was faster.
+// another request was faster; and ErrSwept.
 func (t *Tx) AddSegment(ctx context.Context, id string, position int, o Object, hashState []byte) error {
 	n, err := t.changed(ctx, `UPDATE uploads SET hash_state = ?, updated_at = ? WHERE id = ?
 		AND ? = (SELECT count(*) FROM upload_segments WHERE upload_id = ?)`, hashState, millis(t.now), id, position, id)
@@ -69,6 +70,9 @@ func (t *Tx) AddSegment(ctx context.Context, id string, position int, o Object, 
 	}
 	if n == 0 {
 		return ErrNotFound
+	}
+	if err := t.ours(ctx, o); err != nil {
+		return err
 	}
 	_, err = t.exec(ctx, `INSERT INTO upload_segments (upload_id, position, key, size) VALUES (?, ?, ?, ?)`, id, position, o.Key, o.Size)
 	return err
@@ -111,28 +115,4 @@ func (q queries) IdleUploads(ctx context.Context, before time.Time, limit int) (
 		}
 	}
 	return list, nil
-}
-
-// ReserveBlock makes a token's keys ours before any of them is written.
-func (t *Tx) ReserveBlock(ctx context.Context, token string) error {
-	_, err := t.exec(ctx, `INSERT INTO object_blocks (token, reserved_at) VALUES (?, ?)`, token, millis(t.now))
-	return err
-}
-
-// Blocks lists the reserved tokens.
-func (q queries) Blocks(ctx context.Context) ([]string, error) {
-	return strs[string](q, ctx, `SELECT token FROM object_blocks ORDER BY reserved_at`)
-}
-
-// RemoveBlock forgets a token: every one of its keys is known to be used or absent.
-func (t *Tx) RemoveBlock(ctx context.Context, token string) error {
-	_, err := t.exec(ctx, `DELETE FROM object_blocks WHERE token = ?`, token)
-	return err
-}
-
-// KeyUsed tells whether a blob or an open session holds the key.
-func (q queries) KeyUsed(ctx context.Context, key string) (bool, error) {
-	var n int
-	err := q.one(ctx, `SELECT (SELECT count(*) FROM objects WHERE key = ?1) + (SELECT count(*) FROM upload_segments WHERE key = ?1)`, []any{key}, &n)
-	return n > 0, err
 }
