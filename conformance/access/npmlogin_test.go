@@ -70,7 +70,9 @@ func TestNPMLogin(t *testing.T) {
 		if len(list) != 2 || key == "" {
 			t.Fatalf("tokens are %+v, want that of the log-in and one called ci", list)
 		}
+		s.know(t, "alice", made.Token)
 		alice.must(t, run("token", "revoke", key))
+		s.forget(t, "alice", made.Token)
 		script.refused(t, ci, "whoami by a token that was revoked", run("whoami"))
 	})
 	use("access list and set", func(t *testing.T) {
@@ -88,7 +90,9 @@ func TestNPMLogin(t *testing.T) {
 		kept := c.actor(t, s, "", "")
 		kept.File(t, ".npmrc", alice.Read(t, ".npmrc"))
 		token = tokenText.FindString(string(alice.Read(t, ".npmrc")))
+		s.know(t, "alice", token)
 		alice.must(t, run("logout"))
+		s.forget(t, "alice", token)
 		script.refused(t, kept, "whoami by the token of a log-in that was ended", run("whoami"))
 		script.refused(t, alice, "publish after logout", command{dir: "made", argv: run("publish").argv})
 	})

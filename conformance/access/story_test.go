@@ -177,6 +177,7 @@ func tell(t *testing.T, c client) {
 		}
 	})
 	use("refused after the token was revoked or the user disabled", func(t *testing.T) {
+		s.know(t, "alice", secret)
 		how := "the user was disabled"
 		if c.byToken {
 			how = "the token was revoked"
@@ -184,6 +185,7 @@ func tell(t *testing.T, c client) {
 		} else {
 			s.administer(t, "", "user", "disable", "alice")
 		}
+		s.forget(t, "alice", secret)
 		script.refused(t, alice, "read after "+how, c.read(t, alice, own, "1.0.0"))
 		script.refused(t, alice, "publish after "+how, c.publish(t, alice, own, "2.0.0"))
 		if c.logIn != nil && !c.deaf {
@@ -195,6 +197,33 @@ func tell(t *testing.T, c client) {
 		return
 	}
 	script.compare(t)
+}
+
+// status is what a replica answers to a user name and secret.
+func (s server) status(t *testing.T, replica *packhouse.Server, user, secret string) int {
+	t.Helper()
+	header := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+secret))}}
+	res, _ := s.Do(t, http.MethodGet, replica.URL+"/v2/", header, nil)
+	return res.StatusCode
+}
+
+// know has all replicas remember somebody.
+func (s server) know(t *testing.T, user, secret string) {
+	t.Helper()
+	for _, r := range s.Replicas {
+		rig.Equal(t, "log-in of "+user, s.status(t, r, user, secret), http.StatusOK)
+	}
+}
+
+// forget waits, for five seconds at most, until all replicas refuse somebody whom they know and one of them was told to
+// refuse. One process does at once.
+func (s server) forget(t *testing.T, user, secret string) {
+	t.Helper()
+	for _, r := range s.Replicas {
+		if !s.Soon(func() bool { return s.status(t, r, user, secret) == http.StatusUnauthorized }) {
+			t.Errorf("replica %s still knows %s after five seconds", r.Host, user)
+		}
+	}
 }
 
 // keeps checks that no secret is in the server's log.

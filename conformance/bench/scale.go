@@ -52,6 +52,11 @@ func scale(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.set.Redis.Stop(), s.set.S3.Stop(), s.set.Postgres.Stop()) }()
+	for _, bucket := range []string{distributionS3Name, multipartName} {
+		if err := s.set.S3.Create(ctx, bucket); err != nil {
+			return err
+		}
+	}
 	version, err := s.set.Postgres.Query(ctx, "postgres", "SHOW server_version")
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -142,22 +144,27 @@ func (s *stage) pass(ctx context.Context, p *peer) (latencies []time.Duration, t
 
 // pullWhile pulls one manifest as long as it is wanted, at a steady rate that leaves the processors time for others.
 func pullWhile(ctx context.Context, p *peer, wanted func() bool) ([]time.Duration, error) {
-	const connections, most = wrkConnections / 2, 1 << 20
-	path := manifestPath(imageRepo, imageTag)
-	latencies, err := each(ctx, p.addr, connections, most, func(c *conn, _ int) error {
-		if !wanted() {
-			return errEnough
-		}
-		if _, err := c.get(path, acceptHeader+"\r\n"); err != nil {
-			return err
-		}
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		err = nil
+	const connections = wrkConnections / 2
+	latencies, errs := make([][]time.Duration, connections), make([]error, connections)
+	var group sync.WaitGroup
+	for i := range connections {
+		group.Go(func() {
+			c, err := dial(ctx, p.addr)
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer c.close()
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			for wanted() && errs[i] == nil {
+				<-tick.C
+				begin := time.Now()
+				_, errs[i] = c.get(manifestPath(imageRepo, imageTag), acceptHeader+"\r\n")
+				latencies[i] = append(latencies[i], time.Since(begin))
+			}
+		})
 	}
-	return latencies, err
+	group.Wait()
+	return slices.Concat(latencies...), errors.Join(errs...)
 }
-
-// errEnough ends a load that goes on until something else is over.
-var errEnough = errors.New("enough")

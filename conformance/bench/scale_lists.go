@@ -21,7 +21,7 @@ ANALYZE tags; ANALYZE repositories;`
 
 // lists measures pages of long listings beside those of short ones.
 func (s *stage) lists(ctx context.Context) (err error) {
-	few, tags, repos := 2000, s.amount(1_000_000, 100_000), s.amount(100_000, 10_000)
+	few, tags, repos := 2000, s.amount(1_000_000, 60_000), s.amount(100_000, 10_000)
 	short, err := s.named(ctx, "short", few, few)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (s *stage) lists(ctx context.Context) (err error) {
 				r      *registry
 				target string
 			}{{short, v.short}, {long, v.long}} {
-				latencies, err := each(ctx, at.r.peers()[0].addr, 1, s.amount(100, 30), func(c *conn, _ int) error {
+				latencies, err := each(ctx, at.r.peers()[0].addr, 1, s.amount(100, 10), func(c *conn, _ int) error {
 					_, err := c.drop(request{method: http.MethodGet, target: at.target, want: http.StatusOK})
 					return err
 				})

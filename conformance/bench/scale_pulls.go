@@ -19,10 +19,12 @@ const distributionSharedConfig = `version: 0.1
 log: {level: error}
 redis:
   addrs: [REDIS]
+  db: NUMBER
 storage:
   cache: {blobdescriptor: redis}
 STORAGE
   delete: {enabled: true}
+  redirect: {disable: true}
   tag: {concurrencylimit: 8}
 http:
   addr: ADDR
@@ -37,11 +39,9 @@ func (s *stage) distribution(ctx context.Context, name string) (*peer, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o750); err != nil {
 		return nil, err
 	}
-	storage := "  filesystem: {rootdirectory: DIR/data}"
+	storage, number := "  filesystem: {rootdirectory: DIR/data}", "1"
 	if name == distributionS3Name {
-		if err := s.set.S3.Create(ctx, name); err != nil {
-			return nil, err
-		}
+		number = "2" // what one remembers of a blob is wrong for the other
 		storage = fmt.Sprintf("  s3: {accesskey: %s, secretkey: %s, region: %s, regionendpoint: \"http://%s\", bucket: %s, forcepathstyle: true, secure: false}",
 			services.S3Key, services.S3Secret, services.S3Region, s.set.S3.Addr, name)
 	}
@@ -53,7 +53,7 @@ func (s *stage) distribution(ctx context.Context, name string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := strings.NewReplacer("REDIS", s.set.Redis.Addr, "STORAGE", storage).Replace(distributionSharedConfig)
+	config := strings.NewReplacer("REDIS", s.set.Redis.Addr, "STORAGE", storage, "NUMBER", number).Replace(distributionSharedConfig)
 	return spawnPeer(ctx, name, dir, config, []string{"OTEL_TRACES_EXPORTER=none"}, binary, "serve")
 }
 

@@ -25,21 +25,17 @@ func (s *stage) pushes(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r, err := s.registry(ctx, "pushes", "PACKHOUSE_TRASH__WINDOW=1s", "PACKHOUSE_GC__LEASE=1s")
+	r, err := s.registry(ctx, "pushes")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.end(ctx)) }()
-	const bare = "bare-multipart"
-	if err := s.set.S3.Create(ctx, bare); err != nil {
-		return err
-	}
 	names := []string{packhouseName, distributionS3Name, multipartName}
 	w := row{
 		name:    fmt.Sprintf("push of one blob of %d MiB to S3, first byte to 201", size/mib),
 		unit:    "MiB",
 		peers:   names,
-		targets: []target{{multipartName, 1 / 1.1}, {distributionS3Name, 1}},
+		targets: []target{{distributionS3Name, 1}},
 	}
 	s.report.setting("s3-multipart: CreateMultipartUpload, UploadPart of %d MiB, %d at once, each signed with its SHA-256, CompleteMultipartUpload, from the file that is pushed: what packhouse asks of S3 for the same blob, without a client that sends it and without its digest", partSize/mib, partFlight)
 	runs := map[string][]measurement{}
@@ -51,10 +47,10 @@ func (s *stage) pushes(ctx context.Context) (err error) {
 			if err != nil {
 				return measurement{}, err
 			}
-			m, err := timed(f.size, os.Getpid(), func() error {
-				return s.set.S3.PutMultipart(ctx, bare, "blob", content, f.size, partSize, partFlight)
+			m, err := timed(f.size, 0, func() error {
+				return s.set.S3.PutMultipart(ctx, multipartName, "blob", content, f.size, partSize, partFlight)
 			})
-			return m, errors.Join(err, content.Close(), s.set.S3.Remove(ctx, bare, "blob"))
+			return m, errors.Join(err, content.Close(), s.set.S3.Remove(ctx, multipartName, "blob"))
 		case packhouseName:
 			// An empty registry each time: nothing of the blob is there.
 			if err := r.start(ctx, 1); err != nil {
@@ -81,16 +77,21 @@ func (s *stage) renew(ctx context.Context, r *registry) error {
 	for _, key := range keys {
 		err = errors.Join(err, s.set.S3.Remove(ctx, r.Bucket, key))
 	}
-	fresh, failed := s.registry(ctx, filepath.Base(r.dir), "PACKHOUSE_GC__LEASE=1m")
-	if err := errors.Join(err, failed, r.end(ctx)); err != nil {
+	if err := errors.Join(err, r.end(ctx)); err != nil {
 		return err
 	}
-	*r = *fresh
-	return os.MkdirAll(r.dir, 0o750)
+	fresh, err := s.registry(ctx, filepath.Base(r.dir))
+	if err == nil {
+		*r = *fresh
+	}
+	return err
 }
 
 // pushDistribution pushes to a distribution that is started for it.
 func (s *stage) pushDistribution(ctx context.Context, f file) (m measurement, err error) {
+	if err := s.set.Redis.Flush(ctx); err != nil { // what it remembers of the blob is gone
+		return m, err
+	}
 	p, err := s.distribution(ctx, distributionS3Name)
 	if err != nil {
 		return m, err
@@ -127,11 +128,13 @@ func (s *stage) pushOnce(ctx context.Context, p *peer, f file) (m measurement, e
 	return m, errors.Join(err, content.Close())
 }
 
-// timed measures one push; pid is who does it.
+// timed measures one push; pid is the server that is asked, 0 for none.
 func timed(size int64, pid int, push func() error) (m measurement, err error) {
-	before, err := processorTime(pid)
-	if err != nil {
-		return m, err
+	var before time.Duration
+	if pid != 0 {
+		if before, err = processorTime(pid); err != nil {
+			return m, err
+		}
 	}
 	own, begin := ownTime(), time.Now()
 	if err := push(); err != nil {
@@ -139,6 +142,9 @@ func timed(size int64, pid int, push func() error) (m measurement, err error) {
 	}
 	m = measurement{work: float64(size) / mib, took: time.Since(begin), loader: ownTime() - own}
 	m.p50, m.p99 = m.took, m.took
+	if pid == 0 {
+		return m, nil
+	}
 	after, err := processorTime(pid)
 	m.server = after - before
 	return m, err

@@ -22,7 +22,7 @@ func (r *registry) statements(ctx context.Context) (c counted, err error) {
 		'Rows', coalesce(sum(rows) FILTER (WHERE kind = 'content'), 0),
 		'Other', coalesce(sum(calls) FILTER (WHERE kind = 'other'), 0))
 		FROM (SELECT calls, rows, CASE
-			WHEN query LIKE '%%FROM stripes%%' THEN 'validation'
+			WHEN query ~ '(FROM|JOIN)\s+stripes' THEN 'validation'
 			WHEN query ~ '(FROM|JOIN)\s+(manifests|tags|memberships|blobs|objects|repositories|repository_blobs)' THEN 'content'
 			ELSE 'other' END AS kind
 			FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
@@ -58,7 +58,7 @@ func (s *stage) validation(ctx context.Context) (err error) {
 	if err := r.start(ctx, 1); err != nil {
 		return err
 	}
-	n := s.amount(2000, 200)
+	n := s.amount(4000, 1000)
 	images, err := s.coldImages(ctx, r, n)
 	if err != nil {
 		return err
@@ -117,11 +117,11 @@ func (s *stage) coldImages(ctx context.Context, r *registry, n int) ([]string, e
 
 // countPulls pulls each image once over 16 connections.
 func (s *stage) countPulls(ctx context.Context, r *registry, paths []string, what string, content float64) error {
-	if err := r.forget(ctx); err != nil {
-		return err
-	}
 	before, err := r.metrics(ctx)
 	if err != nil {
+		return err
+	}
+	if err := r.forget(ctx); err != nil { // a scrape asks the database, too
 		return err
 	}
 	_, err = each(ctx, r.peers()[0].addr, wrkConnections, len(paths), func(c *conn, i int) error {
@@ -131,11 +131,11 @@ func (s *stage) countPulls(ctx context.Context, r *registry, paths []string, wha
 	if err != nil {
 		return err
 	}
-	after, err := r.metrics(ctx)
+	c, err := r.statements(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := r.statements(ctx)
+	after, err := r.metrics(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -166,6 +167,11 @@ func openID(ctx context.Context, e *environment) []result {
 
 func consistency(ctx context.Context, e *environment) []result {
 	_, results := e.goTest(ctx, "consistency", "20m", "./consistency")
+	return results
+}
+
+func consistencyFull(ctx context.Context, e *environment) []result {
+	_, results := e.goTest(ctx, "consistency-full", "3h", "./consistency", "-args", "-full", "-histories", filepath.Join(e.logs, "histories"))
 	return results
 }
 

@@ -141,10 +141,14 @@ func allSteps() []step {
 			name: "packages", what: "real package clients, and packages that exist in the world; writes conformance/README.md",
 			packages: tools.DebianPackages(), tools: slices.Concat(tools.Clients(), tools.Peers(), tools.PackageClients()), run: packages,
 		},
-	}, replicaSteps(), []step{
+	}, chartSteps(), replicaSteps(), []step{
 		{
 			name: "consistency", what: "two replicas answer as one while PostgreSQL, S3 and Redis break",
 			packages: tools.DebianServices(), tools: tools.Services(), run: consistency,
+		},
+		{
+			name: "consistency-full", what: "the same at the size of the published figures", long: true,
+			packages: tools.DebianServices(), tools: tools.Services(), run: consistencyFull,
 		},
 		{name: "crash-full", what: "the crash tests at the size of the published figures", long: true, run: crashFull},
 		{name: "bench", what: "the benchmarks beside their peers", long: true, packages: tools.DebianPeers(), tools: tools.Peers(), run: bench},
@@ -166,7 +170,7 @@ func choose(steps []step, full bool, only string) ([]step, error) {
 			return !s.vital && !slices.Contains(names, s.name)
 		}
 		// The long crash tests contain the short ones.
-		return s.long && !full || full && s.name == "crash"
+		return s.long && !full || full && (s.name == "crash" || s.name == "consistency")
 	}), nil
 }
 

@@ -134,12 +134,29 @@ func (p *process) kill() error {
 	// still first, so that it starts no more of them.
 	pid := p.cmd.Process.Pid
 	_ = syscall.Kill(-pid, syscall.SIGSTOP)
-	for _, child := range children(pid) {
+	started := children(pid)
+	for _, child := range started {
 		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
 	err := syscall.Kill(-pid, syscall.SIGKILL)
 	<-p.done
+	// A child that is not quite dead holds on to what the next start needs.
+	for _, child := range started {
+		for alive(child) {
+			<-time.After(time.Millisecond)
+		}
+	}
 	return err
+}
+
+// alive tells whether a process is more than an entry in the table.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
 // each signals the program and all that it started.

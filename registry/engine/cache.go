@@ -82,6 +82,7 @@ type entry struct {
 	manifest  registry.Manifest
 	blob      meta.Blob
 	tags      []registry.Tag
+	long      bool // tags are more than are kept
 	referrers []registry.Descriptor
 	derived   any
 	weight    int

@@ -15,6 +15,7 @@ func BenchmarkHit(b *testing.B) {
 	e, _ := start(b, b.TempDir(), time.Now)
 	pushForBench(b, e, "app", "latest")
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		ctx := registry.WithCaller(b.Context(), &registry.Caller{})
 		for pb.Next() {
@@ -34,6 +35,7 @@ func BenchmarkHitReplicas(b *testing.B) {
 	before := e.CacheStats().Validation
 	b.SetParallelism(max(1, 16/runtime.GOMAXPROCS(0)))
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			ctx, _ := request(b.Context(), true)

@@ -27,19 +27,19 @@ func openAt(t *testing.T, dir string, change ...func(*Config)) *Engine {
 }
 
 // start opens an engine that ends with the test, or earlier by stop.
-func start(t testing.TB, dir string, now func() time.Time, change ...func(*Config)) (e *Engine, stop func()) {
-	t.Helper()
-	m, err := meta.Open(t.Context(), meta.Config{Dir: dir, Now: now})
+func start(tb testing.TB, dir string, now func() time.Time, change ...func(*Config)) (e *Engine, stop func()) {
+	tb.Helper()
+	m, err := meta.Open(tb.Context(), meta.Config{Dir: dir, Now: now})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	b, err := blob.Open(t.Context(), "filesystem", map[string]any{"rootdirectory": dir})
+	b, err := blob.Open(tb.Context(), "filesystem", map[string]any{"rootdirectory": dir})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	box, err := seal.New(make([]byte, seal.KeySize))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cfg := Config{
 		Meta: m, Blobs: b, Seal: box, Log: slog.New(slog.DiscardHandler),
@@ -53,15 +53,15 @@ func start(t testing.TB, dir string, now func() time.Time, change ...func(*Confi
 	for _, f := range change {
 		f(&cfg)
 	}
-	if e, err = New(t.Context(), cfg); err != nil {
-		t.Fatal(err)
+	if e, err = New(tb.Context(), cfg); err != nil {
+		tb.Fatal(err)
 	}
 	stop = sync.OnceFunc(func() {
 		if err := errors.Join(e.Close(), m.Close()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return e, stop
 }
 

@@ -109,7 +109,12 @@ func decodeBlob(want string, b []byte) (*entry, error) {
 	return e, nil
 }
 
-func encodeTags(e *entry) []byte { return encodeJSON(e.tags) }
+func encodeTags(e *entry) []byte {
+	if e.long {
+		return nil // as cheap to find out
+	}
+	return encodeJSON(e.tags)
+}
 
 func decodeTags(_ string, b []byte) (*entry, error) {
 	e := &entry{}

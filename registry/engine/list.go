@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	listPage = 1000   // rows a query returns at most
-	listKeep = 50_000 // a longer list is not cached but read page by page
+	listPage = 1000         // rows a query returns at most
+	listKeep = 4 * listPage // a longer list is not cached but read page by page
 )
 
 // Repos implements registry.Lister.
@@ -58,11 +58,11 @@ func (e *Engine) Tags(ctx context.Context, r registry.Repo, after registry.Tag) 
 		case errors.Is(err, meta.ErrNotFound):
 			yield("", unknownRepo(op, r))
 			return
-		case errors.Is(err, errLong):
-			e.longTags(ctx, op, r, after, yield)
-			return
 		case err != nil:
 			yield("", wrap(op, err))
+			return
+		case ent.long:
+			e.longTags(ctx, op, r, after, yield)
 			return
 		}
 		start, found := slices.BinarySearch(ent.tags, after)
@@ -77,9 +77,6 @@ func (e *Engine) Tags(ctx context.Context, r registry.Repo, after registry.Tag) 
 	}
 }
 
-// errLong says that a list is too long to be held in memory.
-var errLong = errors.New("list is too long to cache")
-
 func (e *Engine) allTags(ctx context.Context, r registry.Repo) (*entry, error) {
 	if _, err := e.meta.Repository(ctx, r); err != nil {
 		return nil, err
@@ -89,7 +86,7 @@ func (e *Engine) allTags(ctx context.Context, r registry.Repo) (*entry, error) {
 		return nil, err
 	}
 	if len(tags) > listKeep {
-		return nil, errLong
+		return &entry{long: true}, nil
 	}
 	return &entry{tags: tags, weight: tagsWeight(tags)}, nil
 }

@@ -237,7 +237,7 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 	e := p.e
 	var contents []content
 	committed := false // or perhaps: then the next start's sweep knows
-	defer func() {
+	defer func() {     //nolint:contextcheck // Discard goes on when the request has ended
 		for _, c := range contents {
 			if committed {
 				c.staged.kept = true
@@ -252,7 +252,7 @@ func (p *publication) commit(ctx context.Context, before meta.Release, files, fr
 		}
 	}
 	own := func(b []byte, mediaType string) (registry.Descriptor, error) {
-		st := e.inMemory(b, nil)
+		st := e.inMemory(ctx, b, nil)
 		if len(b) > inlineSize {
 			o, err := e.putObject(ctx, b)
 			if err != nil {

@@ -92,7 +92,7 @@ func (e *Engine) Stage(ctx context.Context, feed registry.Feed, body io.Reader, 
 	n, err := io.ReadFull(cut{body}, head)
 	if ended(err) == nil && err != nil && int64(n) <= e.cfg.Limits.File { // all of it
 		_, _ = (&teeHash{h, writers}).Write(head[:n]) // a hash's Write never fails
-		return e.inMemory(slices.Clip(head[:n]), s.hex()), nil
+		return e.inMemory(ctx, slices.Clip(head[:n]), s.hex()), nil
 	}
 	// What else went wrong is met again.
 	o, bodyErr, err := e.store(ctx, io.MultiReader(bytes.NewReader(head[:n]), &failing{cut{body}, err}), &teeHash{h, writers}, e.cfg.Limits.File)
@@ -113,11 +113,11 @@ func (e *Engine) Stage(ctx context.Context, feed registry.Feed, body io.Reader, 
 const inlineSize = 16 << 10
 
 // inMemory is staged content that the database will hold.
-func (e *Engine) inMemory(content []byte, sums map[string]string) *staged {
+func (e *Engine) inMemory(ctx context.Context, content []byte, sums map[string]string) *staged {
 	d := digestOf(content)
 	o := meta.Inline(d, content)
 	st := &staged{e: e, object: o, desc: registry.Descriptor{Digest: d, Size: o.Size}, sums: sums, kept: true}
-	st.reader = e.segments(context.Background(), []meta.Object{o})
+	st.reader = e.segments(context.WithoutCancel(ctx), []meta.Object{o})
 	return st
 }
 

@@ -26,7 +26,11 @@ type CopiedTable struct {
 var ErrNotEmpty = errors.New("the database is not empty")
 
 // notCopied are tables of which each database has its own.
-var notCopied = map[string]bool{"goose_db_version": true, "identity": true, "clock": true, "stripes": true, "writers": true, "replicas": true, "leases": true, "collector": true}
+var notCopied = map[string]bool{"goose_db_version": true, "identity": true, "clock": true, "stripes": true, "writers": true, "replicas": true, "leases": true}
+
+// seeded are tables of which each new database has a row, and how to know that
+// it was used.
+var seeded = map[string]string{"access": `generation > 0 OR bootstrapped_at IS NOT NULL`, "collector": `started_at > 0`}
 
 // Copy copies the SQLite database in dir, as it is at one moment, into the
 // empty PostgreSQL database at url, in one transaction: whatever fails leaves
@@ -153,8 +157,7 @@ func tablesInOrder(ctx context.Context, q queries) ([]string, error) {
 	return order, err
 }
 
-// wantEmpty wants no rows in the tables, but for the one that each new
-// database has in access.
+// wantEmpty wants no rows in the tables but those that each new database has.
 func (c *copying) wantEmpty(ctx context.Context, tx pgx.Tx, tables []string) error {
 	for _, t := range tables {
 		var there bool
@@ -166,8 +169,8 @@ func (c *copying) wantEmpty(ctx context.Context, tx pgx.Tx, tables []string) err
 		}
 		var has bool
 		query := `SELECT EXISTS (SELECT 1 FROM ` + t
-		if t == "access" {
-			query += ` WHERE generation > 0 OR bootstrapped_at IS NOT NULL`
+		if used, ok := seeded[t]; ok {
+			query += ` WHERE ` + used
 		}
 		if err := tx.QueryRow(ctx, query+`)`).Scan(&has); err != nil {
 			return err
@@ -201,8 +204,8 @@ func (c *copying) table(ctx context.Context, q queries, tx pgx.Tx, name string) 
 		if _, err := tx.Exec(ctx, `ALTER TABLE `+name+` DISABLE TRIGGER USER`); err != nil {
 			return err
 		}
-		if name == "access" {
-			if _, err := tx.Exec(ctx, `DELETE FROM access`); err != nil {
+		if _, ok := seeded[name]; ok {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+name); err != nil {
 				return err
 			}
 		}

@@ -8,10 +8,13 @@
 // Invariants:
 //
 //   - One process per SQLite database; [Open] takes for granted that the
-//     caller holds the data directory's lock.
-//   - All changes run on one connection, in the order they were queued.
-//     Changes that wait together share one commit, each in a savepoint of its
-//     own, so one that fails leaves the others alone.
+//     caller holds the data directory's lock. Any number of processes share a
+//     PostgreSQL database.
+//   - All changes of a process run on one connection, in the order they were
+//     queued. Changes that wait together share one commit, each in a savepoint
+//     of its own, so one that fails leaves the others alone. On PostgreSQL a
+//     lock puts the commits of all processes in one order
+//     (registry/adr/0017).
 //   - A durable Update returns nil only after its commit was fsynced
 //     (synchronous=FULL). One that is not durable survives a killed process
 //     but may vanish in a power cut; it can never tear the database.
@@ -46,6 +49,10 @@
 //	tokens             hashes of secrets; secret_keys the server's own, sealed
 //	logins             log-ins under way in a browser, for minutes
 //	audit              what was done, one hash chain each; audit_heads how far each goes
+//	identity           the database's random id, and which binaries can use it
+//	clock, stripes     which part of the names changed with which commit
+//	writers            number of each process' latest transaction
+//	replicas, leases   the processes, and what one of them does at a time
 //	object_blocks      storage keys reserved but not yet known to be used, and by which replica
 //	collector          how far the collector is, one row
 //	loose_manifests    manifests that lost a period: perhaps nothing holds them now

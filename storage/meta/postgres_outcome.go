@@ -20,6 +20,9 @@ import (
 // as it was left. (The status of a transaction id would not do: after a crash
 // the server may give the same id again.)
 func (s *postgresSession) outcome(ctx context.Context, deadline time.Time, lost error) error {
+	if s.db.health.down.Load() != nil { // it will not be back that soon
+		deadline = s.began.Add(connectionPatience)
+	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	pid := s.raw.PID()

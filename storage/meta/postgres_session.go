@@ -27,10 +27,11 @@ type postgresSession struct {
 	started string       // of its backend
 	dead    func() error // of the transaction under way: why its context ended
 	stop    func()
-	number  int64 // of the transaction under way
-	alone   bool  // the transaction has one change, without a savepoint
-	undone  bool  // and that failed
-	refused bool  // no connection could be had
+	number  int64     // of the transaction under way
+	began   time.Time // when it did
+	alone   bool      // the transaction has one change, without a savepoint
+	undone  bool      // and that failed
+	refused bool      // no connection could be had
 }
 
 const (
@@ -109,6 +110,7 @@ func (s *postgresSession) disconnect() {
 func (s *postgresSession) begin(ctx context.Context, _ bool) (context.Context, queries, error) {
 	s.alone, s.undone, s.refused = false, false, false
 	s.number++
+	s.began = time.Now()
 	ctx, s.stop = s.db.health.watch(ctx)
 	s.dead = func() error { return context.Cause(ctx) }
 	if err := s.connect(ctx); err != nil {

@@ -258,8 +258,6 @@ func mustList[T any](list []T, err error) func(*testing.T) []T {
 
 // The server crashes again and again while two processes write: what was
 // acknowledged is there, what was refused is not, and the chains hold.
-//
-// The mutation that turns this red: make outcome return nil.
 func TestServerCrashes(t *testing.T) {
 	t.Parallel()
 	server := metatest.NewServer(t)
@@ -464,6 +462,8 @@ func (p *proxy) through(t *testing.T, raw string) string {
 // TestLostAnswerToCommit: the connection breaks at the commit, before the
 // server saw it or after it was done. The caller is told which, and a change
 // is made once.
+//
+// The mutation that turns this red: make outcome return nil.
 func TestLostAnswerToCommit(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -24,7 +24,7 @@ type round struct {
 
 // Wait returns the error of a query that began after the call, or ctx's.
 func (r *Rounds) Wait(ctx context.Context) error {
-	mine := r.join()
+	mine := r.join() //nolint:contextcheck // a round is for all who wait for it
 	select {
 	case <-mine.done:
 		return mine.err

@@ -50,16 +50,6 @@ func (s *spans) begin(ctx context.Context, name string, kind trace.SpanKind) (co
 	return s.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(s.system))
 }
 
-// Wait starts a span of waiting for something, called name, if ctx belongs to a
-// request that is traced; done ends it.
-func (s *Store) Wait(ctx context.Context, name string) (done func(error)) {
-	_, span := s.writer.watch.spans.begin(ctx, name, trace.SpanKindInternal)
-	if span == nil {
-		return func(error) {}
-	}
-	return func(err error) { end(span, err) }
-}
-
 // end ends a span that begin started. An error's text may quote a row, so what
 // is told of it is its code.
 func end(span trace.Span, err error) {

@@ -8,7 +8,7 @@
 //
 //   - Writer: a body that ends within one part is one PutObject; a longer one is
 //     a multipart upload to its final key whose parts are sent while the next
-//     ones arrive. An upload holds at most 5 parts of 5 MiB in memory.
+//     ones arrive. An upload holds at most 4 parts of 5 MiB in memory.
 //   - Delete and Stat are one request each; distribution's list the bucket.
 //   - Connections are given up when the other side is silent, and every request
 //     is repeated with growing pauses while that can help.

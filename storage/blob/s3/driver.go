@@ -27,7 +27,7 @@ const (
 	// maxParts is S3's limit on the parts of an upload.
 	maxParts = 10_000
 	// flight is how many parts of one upload are sent at once.
-	flight = 4
+	flight = 3
 	// spareParts is how many parts all uploads together may send at once beyond
 	// one each: many uploads do not need what one alone does.
 	spareParts = 16
