@@ -102,7 +102,7 @@ func (c *connection) ready(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("not ready: %w", err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	reason, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // for people alone
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("not ready: %s: %s", res.Status, strings.TrimSpace(string(reason)))

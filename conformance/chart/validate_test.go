@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	goyaml "go.yaml.in/yaml/v3"
 	apps "k8s.io/api/apps/v1"
 	autoscaling "k8s.io/api/autoscaling/v2"
 	core "k8s.io/api/core/v1"
@@ -22,8 +23,6 @@ import (
 	security "k8s.io/pod-security-admission/policy"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
-
-	goyaml "go.yaml.in/yaml/v3"
 
 	"github.com/packhouse/packhouse/conformance/rig"
 )

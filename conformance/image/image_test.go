@@ -94,7 +94,7 @@ func TestImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range strings.Split(strings.TrimSpace(listing), "\n") {
+		for line := range strings.SplitSeq(strings.TrimSpace(listing), "\n") {
 			fields := strings.Fields(line)
 			// What the engine itself puts into every container is empty.
 			if mode, size, name := fields[0], fields[2], fields[5]; mode[0] == '-' && size != "0" &&
