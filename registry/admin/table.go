@@ -61,7 +61,7 @@ func names() []Operation {
 		operation(RepoRestore, "POST "+repository+"/restore", "Take a repository out of the trash", ofRepo, onRepo((*engine.Engine).RestoreRepository)),
 		operation(RepoPurge, "POST "+repository+"/purge", "Remove for good what the trash holds of a repository", ofRepo, onRepo((*engine.Engine).PurgeRepository)),
 		listing(TrashList, "GET /trash", "List what can be restored, and until when", Anyone(), trashList),
-		operation(Restore, "POST /restore", "Bring back a deleted tag, version, manifest or repository", Needs(registry.Read, RestoreParams.target), restore),
+		operation(Restore, "POST /restore", "Bring back a deleted tag, version, manifest or repository", Needs(registry.Overwrite, RestoreParams.target), restore),
 		listing(TagHistory, "GET "+repository+"/tags/{tag}/history", "List what a tag has pointed to, the latest first", Needs(registry.Read, TagHistoryParams.target), tagHistory),
 		operation(TagRestore, "POST "+repository+"/tags/{tag}/restore", "Point a tag to what it pointed to before", Needs(registry.Overwrite, TagRestoreParams.target), tagRestore),
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,7 +28,7 @@ func (c Config) Check() error {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		p.addf("tls: cert and key go together: set both or neither")
 	}
-	p.storage(c.Storage)
+	p.storage(c.Storage, c.Limits.Blob)
 	p.limits(c.Limits)
 	p.positive("uploads.ttl", c.Uploads.TTL)
 	p.positive("trash.window", c.Trash.Window)
@@ -94,7 +95,14 @@ func (p *problems) positive(key string, d Duration) {
 	}
 }
 
-func (p *problems) storage(s Storage) {
+// S3 takes objects in this many parts, each of which is of chunksize bytes, or
+// of the least that S3 takes.
+const (
+	s3Parts    = 10_000
+	s3PartSize = 5 * MiB
+)
+
+func (p *problems) storage(s Storage, blob Bytes) {
 	p.oneOf("storage.driver", s.Driver, "filesystem", "s3aws", "gcs", "azure", "inmemory")
 	if s.Middleware.Name != "" {
 		p.oneOf("storage.middleware.name", s.Middleware.Name, "cloudfront", "redirect", "rewrite")
@@ -105,6 +113,13 @@ func (p *problems) storage(s Storage) {
 		p.addf("storage.redirect.enabled: the %s driver has no URLs to send clients to: leave it off, or set storage.middleware", s.Driver)
 	case s.Middleware.Name != "" && !s.Redirect.Enabled:
 		p.addf("storage.middleware.name: %s makes the URLs of redirects: set storage.redirect.enabled, too", s.Middleware.Name)
+	}
+	part := s3PartSize
+	if n, err := strconv.ParseInt(fmt.Sprint(s.Params["chunksize"]), 10, 64); err == nil {
+		part = Bytes(n) // what is no number the driver refuses
+	}
+	if s.Driver == "s3aws" && blob/s3Parts > part {
+		p.addf("limits.blob: %s does not fit into the %d parts that S3 takes: set storage.params.chunksize to at least %d bytes", blob, s3Parts, blob/s3Parts+1)
 	}
 }
 

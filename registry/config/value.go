@@ -124,7 +124,7 @@ const redacted = "REDACTED"
 // harmless lists the parameters of distribution's drivers that hold no secret.
 var harmless = []string{
 	"accelerate", "accountname", "bucket", "chunksize", "container", "encrypt", "forcepathstyle", "keyid", "loglevel",
-	"maxrequestspersecond", "maxthreads", "multipartcopychunksize", "multipartcopymaxconcurrency",
+	"maxrequestspersecond", "maxthreads", "redirectendpoint", "multipartcopychunksize", "multipartcopymaxconcurrency",
 	"multipartcopythresholdsize", "objectacl", "realm", "region", "regionendpoint", "rootdirectory", "secure", "skipverify",
 	"storageclass", "usedualstack", "v4auth",
 }

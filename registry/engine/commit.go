@@ -80,11 +80,16 @@ func (e *Engine) changeAll(ctx context.Context, o meta.Options, f changer) error
 
 // commit is Update after which ctx's request reads what it wrote.
 func (e *Engine) commit(ctx context.Context, o meta.Options, f changer) error {
-	err := e.meta.Update(ctx, o, f)
+	defer outdate(ctx)
+	return e.meta.Update(ctx, o, f)
+}
+
+// outdate makes ctx's request validate names again: it wrote some, or was told
+// of others' changes that its last validation may have come before.
+func outdate(ctx context.Context) {
 	if reads := registry.ReadsOf(ctx); reads != nil {
 		reads.Validated.Store(0)
 	}
-	return err
 }
 
 // touchStripes says in every process, once tx is committed, that what is kept

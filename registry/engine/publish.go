@@ -49,6 +49,7 @@ func (e *Engine) Publish(ctx context.Context, feed registry.Feed, d registry.Dra
 	if err := e.KnowFeeds(ctx); err != nil {
 		return nil, err
 	}
+	defer outdate(ctx) // who lost against another looks again before the next try
 	if known, ok := e.Feed(feed.Name()); ok {
 		feed = known
 	}

@@ -45,6 +45,7 @@ func guarded(t *testing.T, change func(*config.Config)) (*Backend, *running, str
 	r := start(t, func(o *Options) {
 		_ = o.Dir.Close()
 		o.Config, o.Dir, o.Registry, o.Gate, o.Auth, o.Limits, o.Feeds = c, b.Dir, b.Engine, b.Gate(), b.Auth, b.Limits, b.Feeds
+		o.Redirect, o.Public = b.RedirectURL(), b.Public
 		o.Mounts = b.Mounts(operations{http.NotFoundHandler()})
 		o.Metrics = obs.NewMetrics(obs.Build{})
 	})

@@ -77,7 +77,7 @@ func OpenWatched(ctx context.Context, c config.Config, formats []artifacttypes.F
 		return nil, err
 	}
 	w.objects(blobs)
-	if b.redirects, err = newRedirects(c.Storage.Redirect, log); err != nil {
+	if b.redirects, err = newRedirects(c.Storage.Redirect, c.ExternalURL, log); err != nil {
 		return nil, err
 	}
 	if err := b.openAccess(ctx, c, box, log); err != nil {

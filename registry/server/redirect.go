@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/packhouse/packhouse/registry"
 	"github.com/packhouse/packhouse/registry/auth"
@@ -16,16 +18,20 @@ import (
 type redirects struct {
 	only, except []auth.Glob // only: none for all
 	minSize      int64
+	external     string // HOST:PORT of external_url, "" for none
 	sign         func(req *http.Request, r registry.Repo, d registry.Digest) (string, error)
 	log          *slog.Logger
 }
 
 // newRedirects returns nil where there are none.
-func newRedirects(c config.Redirect, log *slog.Logger) (*redirects, error) {
+func newRedirects(c config.Redirect, external string, log *slog.Logger) (*redirects, error) {
 	if !c.Enabled {
 		return nil, nil //nolint:nilnil // documented
 	}
 	x := &redirects{minSize: int64(c.MinSize), log: log}
+	if u, err := url.Parse(external); err == nil {
+		x.external = u.Host
+	}
 	for _, list := range []struct {
 		key   string
 		globs []string
@@ -50,11 +56,33 @@ func (x *redirects) url(req *http.Request, r registry.Repo, d registry.Descripto
 		return ""
 	}
 	to, err := x.sign(req, r, d.Digest)
+	if err == nil && x.keepsCredentials(req, to) {
+		return ""
+	}
 	if err != nil {
 		x.log.WarnContext(req.Context(), "no URL of the storage: the blob is sent by the server", "repo", string(r), "digest", d.Digest.String(), "err", err)
 		return ""
 	}
 	return to
+}
+
+// keepsCredentials tells whether clients show to the credentials that they sent
+// here: they do so where the host is the same, whatever the port, or one below
+// it. The storage has no use for them, and S3 refuses what comes with two.
+func (x *redirects) keepsCredentials(req *http.Request, to string) bool {
+	if req.Header["Authorization"] == nil {
+		return false
+	}
+	u, err := url.Parse(to)
+	if err != nil {
+		return true
+	}
+	there := strings.ToLower(u.Hostname())
+	names := append([]string{req.Host, x.external}, req.Header["X-Forwarded-Host"]...) // what a client may call it
+	return slices.ContainsFunc(names, func(name string) bool {
+		here := strings.ToLower((&url.URL{Host: name}).Hostname())
+		return here != "" && (there == here || strings.HasSuffix(there, "."+here))
+	})
 }
 
 // RedirectURL returns where a GET of blob d of r is sent, or "" for nowhere. It

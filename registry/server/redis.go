@@ -39,7 +39,7 @@ func (b *Backend) openRedis(ctx context.Context, c config.Redis, box *seal.Box, 
 			return nil, err
 		}
 	}
-	store, err := cache.Open(b.watch.cache(cfg))
+	store, err := cache.Open(b.watch.cache(cfg)) //nolint:contextcheck // it outlives the start
 	if err != nil {
 		return nil, fmt.Errorf("start redis: %w", err)
 	}

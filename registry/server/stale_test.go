@@ -38,7 +38,7 @@ func TestWarningOfStaleAnswers(t *testing.T) {
 			}
 			c.Reads.Stale.Store(tt.stale)
 			tt.answer(&exchange{ResponseWriter: rec, reads: c.Reads})
-			if diff := cmp.Diff(tt.want, rec.Result().Header["Warning"]); diff != "" { //nolint:bodyclose // a recorder's
+			if diff := cmp.Diff(tt.want, rec.Result().Header["Warning"]); diff != "" {
 				t.Errorf("Warning (-want +got):\n%s", diff)
 			}
 		})

@@ -18,12 +18,21 @@
 //   - A crash between Create and Commit leaves an object nobody knows: its key
 //     was reserved, so the engine finds and deletes it.
 //   - A [Store.Read] gives every byte asked for or an error; it never ends
-//     cleanly before.
+//     cleanly before. What breaks off on its way from another machine is asked
+//     for again from there.
+//   - An error of Put or Commit means that the object is not there: a remote
+//     storage is asked, since the reply to a success may be lost, and what it
+//     has is removed. [ErrUnavailable] says that trying again later may help.
 //
 // Keys are absolute slash-separated paths of at least three names, each made
 // of letters, digits, '.', '_' and '-'. On the filesystem they lie under the
 // driver's rootdirectory:
 //
 //	objects/00 … objects/ff/<id>      what the engine writes; made by [Open]
+//	packhouse/check/<name>            written, read and deleted at start
 //	docker/registry/v2/blobs/…/data   an adopted distribution registry
+//
+// On S3 they are the keys of objects, below the driver's rootdirectory; package
+// s3 is distribution's driver with what a registry needs besides. See
+// registry/adr/0002 and 0019.
 package blob

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
@@ -79,7 +80,7 @@ func unwrap(err error) error {
 	if e, ok := errors.AsType[storagedriver.Error](err); ok {
 		return opened{err, unwrap(e.Detail)}
 	}
-	if e, ok := errors.AsType[origin](err); ok && e.OrigErr() != nil {
+	if e, ok := errors.AsType[origin](err); ok {
 		return opened{err, unwrap(e.OrigErr())}
 	}
 	return err
@@ -91,13 +92,20 @@ type origin interface {
 	OrigErr() error
 }
 
-// opened is an error that tells what its message tells already.
+// opened is an error that shows what only its message told, on one line.
 type opened struct {
 	error
-	inner error
+	inner error // nil for nothing
 }
 
-func (e opened) Unwrap() []error { return []error{e.error, e.inner} }
+func (e opened) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+
+func (e opened) Unwrap() []error {
+	if e.inner == nil {
+		return []error{e.error}
+	}
+	return []error{e.error, e.inner}
+}
 
 // status is an error that an HTTP server answered.
 type status interface {

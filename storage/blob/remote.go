@@ -72,7 +72,7 @@ func (s *Store) RedirectURL(r *http.Request, segs []Segment) (string, error) {
 }
 
 // probe is the reserved name of what Check writes.
-const probe = "/objects/.check/"
+const probe = "/packhouse/check/"
 
 // Check writes, reads and deletes one small object, which tells whether
 // address, bucket and rights are right; name is its last part, one of its own
