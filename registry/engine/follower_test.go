@@ -179,6 +179,7 @@ func TestFollowerMayBeStale(t *testing.T) {
 		n.takes = time.Hour
 		answered("silent", true, true, true, staleAfter)
 		time.Sleep(askWithin) //nolint:forbidigo // of the bubble
+		synctest.Wait()       // the round that got no answer is over
 		n.takes, n.err = 0, nil
 		answered("back", true, true, false, 0)
 		n.err = errors.New("a bug")
