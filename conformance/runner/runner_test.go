@@ -178,7 +178,7 @@ func TestChoose(t *testing.T) {
 		only string
 		want string
 	}{
-		{"the short tier", false, "", "setup build vet unit fuzz oci crash api secrets adopt clients oidc packages image chart oci-replicas clients-replicas packages-replicas crash-replicas secrets-replicas consistency"},
+		{"the short tier", false, "", "setup build vet unit fuzz oci crash api secrets adopt clients oidc packages image chart oci-replicas clients-replicas packages-replicas crash-replicas secrets-replicas"},
 		{"the long tier", true, "", "setup build vet unit fuzz oci api secrets adopt clients oidc packages image chart oci-replicas clients-replicas packages-replicas crash-replicas secrets-replicas access-replicas oidc-replicas api-replicas packages-full-replicas crash-full-replicas consistency-full crash-full bench"},
 		{"one step and what it needs", false, "oci", "setup build oci"},
 		{"a long step by name", false, "bench,vet", "setup build vet bench"},
