@@ -365,8 +365,8 @@ func TestNoEpochComesTwice(t *testing.T) {
 					return tx.TouchAccess(ctx)
 				})
 			}
-			if ids[0] != ids[1] {
-				t.Skip("row numbers are not used again here")
+			if ids[0] != ids[1] && !s.Shared() { // PostgreSQL uses no number twice
+				t.Errorf("rows have the numbers %v: this shows nothing when none comes again", ids)
 			}
 		})
 	}
