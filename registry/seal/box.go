@@ -24,7 +24,7 @@ const (
 // What opening a sealed text can meet.
 var (
 	// ErrNoKey means that the key it was sealed with is not among the box's.
-	ErrNoKey = errors.New("the key this was sealed with is not configured")
+	ErrNoKey = errors.New("the key this was sealed with is not configured: secrets.key has to be that of the secret.key file of the data directory where the database was begun, the same on all replicas")
 	// ErrBroken means that it was changed, cut, or sealed for something else.
 	ErrBroken = errors.New("this was not sealed by us for this use")
 )
