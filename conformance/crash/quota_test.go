@@ -45,7 +45,7 @@ func TestQuota(t *testing.T) {
 	n.run("namespace", "quota", "acme", "--bytes", strconv.Itoa(quotaBytes), "--manifests", strconv.Itoa(quotaManifests))
 	crew := make([]*pusher, 100)
 	for i := range crew {
-		crew[i] = &pusher{id: i, r: dice(701 + i)}
+		crew[i] = &pusher{id: i, r: dice(701 + i), patient: len(n.server.Replicas) > 0}
 	}
 	problems := &problems{t: t}
 	var highest usage
@@ -143,8 +143,9 @@ func (n *quotaNode) run(args ...string) string {
 	return string(out)
 }
 
-// errBusy is the answer while another replica collects, or one that was killed while it did still has the lease.
-var errBusy = errors.New("somebody else collects")
+// errBusy is the answer while another replica collects, or one that was killed while it did still has the lease, and to
+// patient pushers.
+var errBusy = errors.New("busy: to be tried again")
 
 // call makes one request of the administration API.
 func (n *quotaNode) call(ctx context.Context, method, path string, result any) error {
@@ -273,6 +274,7 @@ type pusher struct {
 	id, count int
 	r         *rand.Rand
 	held      []held // what it pushed and did not delete
+	patient   bool   // takes 503 as "again": with a hundred before it, the database of replicas may not answer in time
 
 	pushed, refused, deleted int
 }
@@ -344,8 +346,8 @@ func (p *pusher) admitted(r *reply) (full bool, err error) {
 	if r.status == http.StatusCreated {
 		return false, nil
 	}
-	if r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != "" {
-		return false, errBusy // with a hundred pushers before it, the database of replicas does not answer in time
+	if p.patient && r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != "" {
+		return false, errBusy
 	}
 	code, err := r.ociError()
 	if err != nil || r.status != http.StatusForbidden || code != "DENIED" ||
@@ -367,11 +369,12 @@ func (p *pusher) remove(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
+	if p.patient && r.status == http.StatusServiceUnavailable {
+		return errBusy
+	}
 	switch r.status {
 	case http.StatusAccepted:
 		p.deleted++
-	case http.StatusServiceUnavailable:
-		return errBusy
 	case http.StatusNotFound: // its push, or an earlier deletion, had no answer
 	default:
 		return fmt.Errorf("%w: %s", errUnexpected, r)
