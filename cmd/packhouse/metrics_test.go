@@ -53,12 +53,16 @@ func (s *traceServer) scrape(t *testing.T) (series map[string]float64, help []st
 	return series, help
 }
 
+// patientRedis is for tests that want Redis to be asked and to answer, however
+// busy the machine is.
+const patientRedis = "PACKHOUSE_REDIS__TIMEOUT=20s"
+
 // Everything that a server with PostgreSQL and Redis says of itself, and that
 // what clients invent adds no series.
 func TestMetricsOfReplica(t *testing.T) {
 	t.Parallel()
 	s := startTraced(t,
-		"PACKHOUSE_DATABASE__URL="+metatest.Postgres(t), "PACKHOUSE_REDIS__ADDRS="+cachetest.Redis(t).Client().Options().Addr,
+		"PACKHOUSE_DATABASE__URL="+metatest.Postgres(t), "PACKHOUSE_REDIS__ADDRS="+cachetest.Redis(t).Client().Options().Addr, patientRedis,
 		"PACKHOUSE_SECRETS__KEY=MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=", "OTEL_SDK_DISABLED=true")
 	s.exercise(t)
 	got, help := s.scrape(t)

@@ -235,7 +235,7 @@ func TestTraces(t *testing.T) {
 				t.Helper()
 				return []string{
 					"PACKHOUSE_DATABASE__URL=" + metatest.Postgres(t),
-					"PACKHOUSE_REDIS__ADDRS=" + cachetest.Redis(t).Client().Options().Addr,
+					"PACKHOUSE_REDIS__ADDRS=" + cachetest.Redis(t).Client().Options().Addr, patientRedis,
 					"PACKHOUSE_SECRETS__KEY=" + key,
 				}
 			},
